@@ -1,0 +1,18 @@
+"""The only room that touches the machine: files written whole, locks, the cache, other programs."""
+
+from dari.system.commands import Completed, run
+from dari.system.files import atomic_file, write_atomically
+from dari.system.locks import locked
+from dari.system.store import CHUNK, BlobWriter, Store, chunks_of
+
+__all__ = [
+    "CHUNK",
+    "BlobWriter",
+    "Completed",
+    "Store",
+    "atomic_file",
+    "chunks_of",
+    "locked",
+    "run",
+    "write_atomically",
+]
