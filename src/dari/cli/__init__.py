@@ -1,5 +1,5 @@
 """Arguments, environment and terminal. One file a command: parse, one call to flow, one report."""
 
+from dari.cli.main import run
 
-def run() -> None:
-    """Run the command line and exit."""
+__all__ = ["run"]

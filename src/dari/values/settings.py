@@ -14,3 +14,4 @@ class Settings:
     offline: bool = False
     uploads: int = 8  # layers in flight
     workers: int = 2  # processor threads for making layers
+    epoch: int = 0  # seconds since 1970 that images are said to be created at

@@ -1,0 +1,80 @@
+"""How a run ends when it doesn't end well: one line, one hint, one id, one exit code."""
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from typing import Final
+
+import click
+
+from dari.cli.render import style, write_findings
+from dari.errors import ConflictError, DariError
+from dari.values.malformed import Malformed
+
+BUG: Final = 70
+INTERRUPTED: Final = 130
+OUTSIDE: Final = 3
+USAGE: Final = 2
+
+
+def ending(error: BaseException) -> int:
+    """Tell on stderr why the run ended and return the exit code."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.UsageError():
+            error.show()
+            return USAGE
+        case KeyboardInterrupt() | click.Abort():
+            _tell("interrupted", "DARI-INTERRUPTED", "nothing half-written is left; the next run goes on from here")
+            return INTERRUPTED
+        case BrokenPipeError():
+            _silence_stdout()
+            return 0
+        case ConflictError():
+            write_findings(error.findings)
+            _tell(str(error), error.id, error.hint)
+            return error.exit_code
+        case DariError() | Malformed():
+            _tell(str(error), error.id, error.hint)
+            return error.exit_code
+        case OSError():
+            return _operating_system(error)
+        case _:
+            return _bug(error)
+
+
+def _operating_system(error: OSError) -> int:
+    where = f" {error.filename!r}" if error.filename else ""
+    what = f"{error.strerror or error}{where}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        _tell(
+            f"writing stopped: {what}",
+            "DARI-DISK-FULL",
+            "free some room (`dari cache --clear` empties the cache), then run it again",
+        )
+    else:
+        _tell(what, "DARI-FILE-ACCESS", "")
+    return OUTSIDE
+
+
+def _bug(error: BaseException) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="dari-bug-", suffix=".txt", delete=False, encoding="utf-8") as stream:
+        traceback.print_exception(error, file=stream)
+    if os.environ.get("DARI_DEBUG"):
+        traceback.print_exception(error)
+    _tell(f"a bug in dari: {type(error).__name__}: {error}", "DARI-BUG", f"please report it with {stream.name}")
+    return BUG
+
+
+def _tell(message: str, id: str, hint: str) -> None:
+    click.echo(f"{style('error', fg='red', bold=True)} {message}  {style(f'[{id}]', dim=True)}", err=True)
+    if hint:
+        click.echo(f"{style('hint', fg='cyan')}  {hint}", err=True)
+
+
+def _silence_stdout() -> None:
+    """Keep Python's own flush at exit from complaining about a reader that has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

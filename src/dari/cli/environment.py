@@ -1,0 +1,63 @@
+"""The only reader of environment variables: they become Settings once, at the door."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from dari.values.settings import Settings
+
+# Every variable dari reads, and what for (docs/reference/environment.md is checked against this table).
+VARIABLES: Final = {
+    "DARI_CACHE": "where dari keeps its cache (default: $XDG_CACHE_HOME/dari, else ~/.cache/dari)",
+    "DARI_DEBUG": "print the traceback of a bug",
+    "DARI_INSECURE_REGISTRIES": "registries (host:port, comma-separated) spoken to without TLS; loopback may always be",
+    "DARI_UPLOADS": "layers in flight at once (default 8)",
+    "DOCKER_CONFIG": "folder of Docker's config.json, read for credentials",
+    "NO_COLOR": "no colour, whatever the terminal",
+    "REGISTRY_AUTH_FILE": "credentials file in the format of containers-auth.json",
+    "SOURCE_DATE_EPOCH": "the time, in seconds since 1970, that images are said to be created at (default 0)",
+    "XDG_CACHE_HOME": "base of the default cache folder",
+    "XDG_RUNTIME_DIR": "where podman login keeps its credentials",
+}
+
+
+def variable(name: str) -> str:
+    """Return a declared variable's value, empty where unset."""
+    if name not in VARIABLES:
+        raise KeyError(name)
+    return os.environ.get(name, "")
+
+
+def settings(context: click.Context) -> Settings:
+    """Make the run's settings from the environment and the front door's flags."""
+    home = Path.home()
+    cache = variable("DARI_CACHE") or str(Path(variable("XDG_CACHE_HOME") or home / ".cache") / "dari")
+    return Settings(
+        cache=Path(cache).expanduser(),
+        docker_configs=_credential_files(home),
+        insecure_registries=tuple(filter(None, variable("DARI_INSECURE_REGISTRIES").split(","))),
+        offline=context.find_root().obj["offline"],
+        uploads=_number("DARI_UPLOADS", 8),
+        workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        epoch=_number("SOURCE_DATE_EPOCH", 0),
+    )
+
+
+def _credential_files(home: Path) -> tuple[Path, ...]:
+    """List credential files in the order skopeo and docker between them ask."""
+    candidates = [
+        variable("REGISTRY_AUTH_FILE"),
+        variable("XDG_RUNTIME_DIR") and f"{variable('XDG_RUNTIME_DIR')}/containers/auth.json",
+        str(home / ".config/containers/auth.json"),
+        str(Path(variable("DOCKER_CONFIG") or home / ".docker") / "config.json"),
+    ]
+    return tuple(Path(name) for name in candidates if name)
+
+
+def _number(name: str, default: int) -> int:
+    text = variable(name)
+    if text and not (text.isascii() and text.isdigit()):
+        raise click.UsageError(f"{name}={text!r} in the environment is not a whole number")
+    return int(text) if text else default
