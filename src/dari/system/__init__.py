@@ -1,5 +1,6 @@
 """The only room that touches the machine: files written whole, locks, the cache, other programs."""
 
+from dari.system.codecs import codec_of, decompressed
 from dari.system.commands import Completed, run
 from dari.system.files import atomic_file, write_atomically
 from dari.system.locks import locked
@@ -12,6 +13,8 @@ __all__ = [
     "Store",
     "atomic_file",
     "chunks_of",
+    "codec_of",
+    "decompressed",
     "locked",
     "run",
     "write_atomically",
