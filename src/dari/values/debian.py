@@ -13,7 +13,7 @@ from dari.values.inventory import DebianPackage
 from dari.values.malformed import Malformed
 
 _VERSION: Final = re.compile(
-    r"(?:(?P<epoch>\d{1,9}):)?(?P<upstream>[A-Za-z0-9.+~:-]*?)(?:-(?P<revision>[\w.+~]+))?", re.ASCII
+    r"(?:(?P<epoch>\d{1,9}):)?(?:(?P<debian>[\w.+~:-]+)-(?P<revision>[\w.+~]+)|(?P<native>[\w.+~:]+))", re.ASCII
 )
 _VERSION_PARTS: Final = re.compile(r"(\D*)(\d*)", re.ASCII)
 _RELATION: Final = re.compile(
@@ -39,13 +39,13 @@ class DebianVersion:
     def parse(cls, text: str) -> Self:
         """Read `[epoch:]upstream[-revision]`. Raises `Malformed` (DARI-DEBIAN-VERSION)."""
         match = _VERSION.fullmatch(text.strip())
-        if not match or not match["upstream"]:
+        if not match or "_" in text:
             raise Malformed(
                 "DARI-DEBIAN-VERSION",
                 f"{text[:200]!r} is not a Debian version",
                 hint="it looks like 1.2.3-4 or 1:1.2.3+dfsg-4~deb12u1",
             )
-        key = (int(match["epoch"] or 0), _order(match["upstream"]), _order(match["revision"] or ""))
+        key = (int(match["epoch"] or 0), _order(match["debian"] or match["native"]), _order(match["revision"] or ""))
         return cls(text.strip(), key)
 
     def __lt__(self, other: "DebianVersion") -> bool:
