@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dari.values.inventory import AptSource
 from dari.values.media import Codec
 from dari.values.platform import Platform
 
 SCRATCH = "scratch"
+WORKDIR = "/workspace"  # where NGC's images already work
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,12 @@ class Project:
     base: str  # a reference, or 'scratch'
     requirements: tuple[str, ...] = ()  # requirements files
     dependencies: tuple[str, ...] = ()  # requirement lines (pyproject's project.dependencies)
-    apt: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()  # 'name' or 'name=version'
+    apt_sources: tuple[AptSource, ...] = ()  # instead of the base's own (or, for scratch, the host's)
     files: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    allow_secrets: tuple[str, ...] = ()
-    workdir: str = ""
+    allow_secrets: tuple[str, ...] = ()  # path patterns, or 'env.NAME', 'labels.NAME', 'cmd', 'entrypoint'
+    workdir: str = WORKDIR  # absolute; the project's files go here
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
