@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 
 from dari.values.digest import Digest
+from dari.values.finding import Finding
 from dari.values.platform import Platform
 from dari.values.python import PythonTarget
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LockedWheel:
-    """One wheel to install. `url` may be 'sdist+URL': built here, once, to a pure-Python wheel with this digest."""
+    """One wheel to install.
+
+    `url` is https:, or file: (relative to the project's folder where the file lies in it), or
+    `sdist+URL#sha256=HEX[&before=TIME]`: an sdist built on the host to a pure-Python wheel with this `digest`, its
+    build requirements as the index knew them before TIME.
+    """
 
     name: str
     version: str
@@ -50,6 +56,16 @@ class HeldBack:
     version: str
     without_base: str
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class PythonResolution:
+    """What the project's requirements come to on one platform; `findings` are warnings and notes, never errors."""
+
+    wheels: tuple[LockedWheel, ...]
+    given: tuple[Given, ...]
+    held_back: tuple[HeldBack, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
