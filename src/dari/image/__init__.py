@@ -1,1 +1,20 @@
-"""TODO."""
+"""OCI images with no engine: layers made, put on a base, written, read and checked."""
+
+from dari.image.assembly import MOST_LAYERS, assemble
+from dari.image.grouping import group
+from dari.image.layers import MadeLayer, make_layers
+from dari.image.layout import write_layout
+from dari.image.layout_reading import LayoutLayer, read_layout, read_layout_images, read_layout_index
+
+__all__ = [
+    "MOST_LAYERS",
+    "LayoutLayer",
+    "MadeLayer",
+    "assemble",
+    "group",
+    "make_layers",
+    "read_layout",
+    "read_layout_images",
+    "read_layout_index",
+    "write_layout",
+]
