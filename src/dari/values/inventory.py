@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dari.values.digest import Digest
-from dari.values.fact import Fact
+from dari.values.fact import Fact, Missing
 from dari.values.platform import Platform
 from dari.values.python import PythonTarget
 
@@ -96,3 +96,4 @@ class Inventory:
     directory_links: Mapping[str, str] = field(default_factory=dict)  # 'lib' → 'usr/lib': links to directories
     environment: Mapping[str, str] = field(default_factory=dict)
     dpkg_status: bytes = b""  # the file itself: a layer with new packages carries it whole
+    missing: Mapping[str, Missing] = field(default_factory=dict)  # 'os_release', 'packages', 'glibc', 'python': why not
