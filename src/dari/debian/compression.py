@@ -1,0 +1,75 @@
+"""Reading within files: a part of one, and what a .deb's compressed members hold (deb(5))."""
+
+import os
+from collections.abc import Iterator
+from io import BufferedReader, RawIOBase
+from typing import BinaryIO, Final, cast
+
+from dari.system import CHUNK
+
+_LARGEST_WINDOW: Final = 1 << 27
+_FOREIGN_ERRORS: Final = frozenset({"LZMAError", "ZstdError", "OSError", "EOFError", "BadGzipFile", "error"})
+
+
+class _Part(RawIOBase):
+    """Part of a file, read by position: any number may be open on one descriptor."""
+
+    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+        self._stream, self._offset, self._left = stream, offset, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]  # typeshed's Buffer can't be imported before 3.12
+        count = os.preadv(self._stream.fileno(), [view[: self._left]], self._offset)
+        self._offset, self._left = self._offset + count, self._left - count
+        return count
+
+
+def part_of(stream: BinaryIO, offset: int, size: int) -> BinaryIO:
+    """Return `size` bytes of a file from `offset` on as a file of their own, which keeps the other one open."""
+    return cast("BinaryIO", _Part(stream, offset, size))
+
+
+def decompressed(stream: BinaryIO, suffix: str) -> Iterator[bytes]:
+    """Yield what `stream` holds, 1 MiB at a time; `suffix` is '', '.gz', '.bz2', '.xz', '.lzma' or '.zst'.
+
+    Raises `ValueError` for another suffix, for damaged content and for an end before the end.
+    """
+    try:
+        reader = _reader(stream, suffix)
+        while chunk := reader.read(CHUNK):
+            yield chunk
+    except ValueError:
+        raise
+    except Exception as error:
+        # Each library raises a class of its own, and they share no other ancestor.
+        if type(error).__name__ not in _FOREIGN_ERRORS:
+            raise
+        raise ValueError(str(error)) from error
+
+
+def _reader(stream: BinaryIO, suffix: str) -> BinaryIO:
+    # Each of these is loaded only where it is used; zstandard is a native library.
+    if not suffix:
+        return stream
+    if suffix == ".gz":
+        from gzip import GzipFile  # noqa: PLC0415
+
+        return cast("BinaryIO", GzipFile(fileobj=stream))
+    if suffix in {".xz", ".lzma"}:
+        from lzma import LZMAFile  # noqa: PLC0415
+
+        return cast("BinaryIO", LZMAFile(stream))
+    if suffix == ".bz2":
+        from bz2 import BZ2File  # noqa: PLC0415
+
+        return cast("BinaryIO", BZ2File(stream))
+    if suffix == ".zst":
+        from zstandard import ZstdDecompressor  # noqa: PLC0415
+
+        buffered = BufferedReader(cast("RawIOBase", stream), CHUNK)
+        decompressor = ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+        return cast("BinaryIO", decompressor.stream_reader(buffered, read_across_frames=True))
+    raise ValueError(f"{suffix!r} is not a compression that dari knows")
