@@ -43,13 +43,6 @@ def python_target(
     return Known(target, f"/{command} on the PATH")
 
 
-def debian_target(version: tuple[int, int], platform: Platform, glibc: tuple[int, int]) -> PythonTarget:
-    """Return Debian's and Ubuntu's own interpreter of this version: what `apt install python3` gives."""
-    name = f"python{version[0]}.{version[1]}"
-    scheme, search_path = _debian_places(name)
-    return PythonTarget(version, f"/usr/bin/{name}", scheme, search_path, platform, glibc)
-
-
 def _command(merged: Merged, folders: tuple[str, ...]) -> str | None:
     for folder in folders:
         for name in ("python3", "python"):

@@ -4,6 +4,7 @@ from dari.system.codecs import codec_of, decompressed
 from dari.system.commands import Completed, run
 from dari.system.files import atomic_file, write_atomically
 from dari.system.locks import locked
+from dari.system.pipes import stream
 from dari.system.store import CHUNK, BlobWriter, Store, chunks_of
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "decompressed",
     "locked",
     "run",
+    "stream",
     "write_atomically",
 ]
