@@ -34,7 +34,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class BasePython:
-    """The Python side of a base: what it holds fast, its constraint file's lines on anything else.
+    """The Python side of a base: what it holds fast, and its pip constraint files' lines on anything else.
 
     `released` are the names that `allow` lets go. `protects` says whether there is a GPU stack to protect.
     """
@@ -42,7 +42,6 @@ class BasePython:
     held: Mapping[str, Held]
     released: Mapping[str, Held]
     constraints: tuple[Line, ...]
-    constraints_file: str
     protects: bool
 
 
@@ -59,7 +58,7 @@ def base_python(inventory: Inventory, target: PythonTarget, rules: LockRules) ->
         if held:
             found.setdefault(held.name, held)
     allowed = {canonicalize_name(name) for name in rules.allow}
-    constraints_file = inventory.environment.get("PIP_CONSTRAINT", "") or "the base's constraint file"
+    constraints_file = inventory.environment.get("PIP_CONSTRAINT", "") or "pip's settings of the base"
     return BasePython(
         held={name: held for name, held in sorted(found.items()) if name not in allowed},
         released={name: held for name, held in sorted(found.items()) if name in allowed},
@@ -69,7 +68,6 @@ def base_python(inventory: Inventory, target: PythonTarget, rules: LockRules) ->
             for line in constraint_lines(inventory.constraints, constraints_file)
             if line.name not in found and line.name not in allowed
         ),
-        constraints_file=constraints_file,
         protects=any(distribution.protected for distribution in inventory.distributions)
         or any(is_protected_distribution(name) for name in found),
     )

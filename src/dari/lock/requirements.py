@@ -93,14 +93,14 @@ def read_requirements(project: Project) -> Requested:
 def constraint_lines(lines: tuple[str, ...], where: str) -> tuple[Line, ...]:
     """Read a base's pip constraint lines; what isn't a plain requirement there binds nothing and is passed over."""
     found: list[Line] = []
-    for number, text in enumerate(lines, start=1):
+    for text in lines:
         bare = _COMMENT.sub("", text).strip()
         try:
             requirement = Requirement(bare)
         except InvalidRequirement:
             continue
         if requirement.url is None:
-            found.append(Line(bare, requirement, f"{where}, line {number}"))
+            found.append(Line(bare, requirement, where))
     return tuple(found)
 
 

@@ -1,0 +1,1 @@
+"""The lock room: what a project needs on top of a base, and the file that remembers it."""
