@@ -16,7 +16,7 @@ def _raised() -> set[str]:
 
 
 def _explained() -> list[str]:
-    return [id for path in EXPLANATIONS for id in tomllib.loads(path.read_text(encoding="utf-8"))]
+    return [known for path in EXPLANATIONS for known in tomllib.loads(path.read_text(encoding="utf-8"))]
 
 
 def test_every_id_is_explained_exactly_once() -> None:
@@ -30,7 +30,7 @@ def test_every_id_is_explained_exactly_once() -> None:
 @pytest.mark.parametrize("path", EXPLANATIONS, ids=lambda path: path.stem)
 def test_an_explanation_says_what_it_means_and_what_to_do(path: Path) -> None:
     """Each entry has a title of one line, a meaning and a next step."""
-    for id, entry in tomllib.loads(path.read_text(encoding="utf-8")).items():
-        assert set(entry) == {"title", "meaning", "next"}, id
-        assert all(text.strip() for text in entry.values()), id
-        assert "\n" not in entry["title"], id
+    for known, entry in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        assert set(entry) == {"title", "meaning", "next"}, known
+        assert all(text.strip() for text in entry.values()), known
+        assert "\n" not in entry["title"], known

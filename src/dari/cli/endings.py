@@ -19,7 +19,7 @@ OUTSIDE: Final = 3
 USAGE: Final = 2
 
 
-def ending(error: BaseException) -> int:
+def ending(error: BaseException) -> int:  # noqa: PLR0911 - one way out for each kind of ending
     """Tell on stderr why the run ended and return the exit code."""
     match error:
         case click.exceptions.Exit():

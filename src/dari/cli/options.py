@@ -12,7 +12,7 @@ from dari.values.reference import Reference, parse_location
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Parsed(click.ParamType):
+class _Parsed(click.ParamType[Any]):
     """A click type made of a value's own `parse`."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
@@ -33,7 +33,7 @@ LOCATION = _Parsed("location", parse_location)
 PLATFORM = _Parsed("platform", Platform.parse)
 
 
-class _Platforms(click.ParamType):
+class _Platforms(click.ParamType[Any]):
     name = "platform[,platform]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Platform, ...]:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -59,13 +62,23 @@ def _document(report: Report) -> dict[str, Any]:
     return {"schema": f"dari/{report.kind}/1", **report.document, "findings": findings}
 
 
+def _wrapped(text: str, indent: str) -> str:
+    """Break a last cell at the terminal's edge; piped output keeps its lines whole."""
+    width = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
+    room = width - len(indent)
+    return textwrap.fill(text, room).replace("\n", "\n" + indent) if room > 30 else text  # noqa: PLR2004 - narrower than 30 columns reads worse wrapped
+
+
 def _table(section: Section) -> str:
     rows = ([section.columns] if section.columns else []) + list(section.rows)
     if not rows:
         return ""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    indent = "  " + "".join(" " * (width + 2) for width in widths[:-1])
     lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  " + "".join(cell.ljust(width + 2) for cell, width in zip(row[:-1], widths[:-1], strict=True)) + wrapped
+        for row in rows
+        for wrapped in [_wrapped(row[-1], indent)]
     ]
     if section.columns:
         lines[0] = style(lines[0], dim=True)

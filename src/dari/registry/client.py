@@ -1,12 +1,14 @@
 """The client: one door to registries for a whole run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
 from dari.registry import pushing, reading
 from dari.registry import referrers as referring
 from dari.registry.hosts import Hosts
+from dari.registry.layers import RemoteLayer
 from dari.registry.patience import Patience
 from dari.registry.pushing import PushReport
 from dari.registry.session import Session
@@ -60,6 +62,10 @@ class Client:
     def blob(self, reference: Reference, descriptor: Descriptor, limit: int) -> bytes:
         """Read a blob of at most `limit` bytes whole, verified, and kept in the cache."""
         return reading.blob(self._session, reference, descriptor, limit)
+
+    def open_blob(self, reference: Reference, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """Open a blob of any size as verified chunks."""
+        return RemoteLayer(descriptor, descriptor.digest, reference, self._session).open()
 
     def push(self, image: Image, reference: Reference) -> PushReport:
         """Push an image: only what the registry lacks, the manifest last. Ctrl-C leaves nothing half-published."""

@@ -1,0 +1,1 @@
+"""Explanations of ids, a file a room (data only)."""

@@ -1,0 +1,47 @@
+"""Images → their destination: a registry, a layout, an archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dari.errors import UsageError
+from dari.flow.push import index_of
+from dari.flow.session import Session
+from dari.image import write_archive, write_layout
+from dari.registry import PushReport
+from dari.values.digest import Digest
+from dari.values.image import Image
+from dari.values.reference import Archive, Layout, Location, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where an image went; `pushed` for a registry, `sparse` for a layout without the base's layers."""
+
+    location: Location
+    digest: Digest
+    pushed: PushReport | None = None
+    sparse: bool = False
+
+
+def publish(images: Sequence[Image], to: Location, session: Session, *, complete: bool) -> Publication:
+    """Write images (one a platform) to their destination; several become an index."""
+    match to:
+        case Reference():
+            return _to_registry(images, to, session)
+        case Layout():
+            written = write_layout(to, tuple(images), complete=complete, progress=session.progress)
+            sparse = not complete and any(layer.origin for image in images for layer in image.layers)
+            return Publication(to, written.digest, sparse=sparse)
+        case Archive():
+            if len(images) > 1:
+                raise UsageError("DARI-PLATFORM-ARCHIVE", f"writing {to}: {len(images)} platforms", hint="use oci:PATH")
+            write_archive(to, images[0], session.progress)
+            return Publication(to, images[0].config.digest)
+
+
+def _to_registry(images: Sequence[Image], to: Reference, session: Session) -> Publication:
+    if len(images) == 1:
+        sent = session.client.push(images[0], to)
+    else:
+        sent = session.client.push_index(index_of(images), tuple(images), to)
+    return Publication(to, sent.digest, sent)

@@ -1,0 +1,57 @@
+"""What one run shares: settings, the cache, the registry client, downloads; made when first used."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dari.system import Store
+from dari.values.progress import Progress
+from dari.values.settings import Settings
+
+if TYPE_CHECKING:
+    from dari.lock import Workbench
+    from dari.registry import Client, Downloads
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of a command. Nothing in it touches the network before it is used."""
+
+    settings: Settings
+    progress: Progress
+    _open: contextlib.ExitStack
+
+    @cached_property
+    def store(self) -> Store:
+        """The cache."""
+        return Store(self.settings.cache)
+
+    @cached_property
+    def client(self) -> "Client":
+        """Speaks to registries."""
+        from dari.registry import Client  # noqa: PLC0415 - urllib3 costs 100 ms that an unchanged build doesn't owe
+
+        return self._open.enter_context(Client(self.settings, self.progress))
+
+    @cached_property
+    def downloads(self) -> "Downloads":
+        """Fetches wheels and Debian packages."""
+        from dari.registry import Downloads  # noqa: PLC0415 - as above
+
+        return self._open.enter_context(Downloads(self.settings, self.progress))
+
+    @cached_property
+    def bench(self) -> "Workbench":
+        """What resolving and building wheels work with."""
+        from dari.lock import Workbench  # noqa: PLC0415 - an unchanged build resolves nothing
+
+        return Workbench(self.downloads, self.store, self.settings.cache / "work", self.settings.offline)
+
+
+@contextlib.contextmanager
+def session(settings: Settings, progress: Progress) -> Iterator[Session]:
+    """Open a session; whatever it opened is closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield Session(settings, progress, stack)
