@@ -119,7 +119,9 @@ def _all_made(plans: Sequence[LayerPlan], workshop: _Workshop, layers: Executor)
 def _layer(plan: LayerPlan, workshop: _Workshop) -> MadeLayer:
     key = _key(plan, workshop.codec)
     with workshop.progress.task(plan.title, plan.size or None) as task:
-        if found := _cached(plan, key, workshop):
+        with _writing(plan, workshop.store):
+            found = _cached(plan, key, workshop)
+        if found:
             task.finish("cached")
             return found
 
@@ -129,7 +131,7 @@ def _layer(plan: LayerPlan, workshop: _Workshop) -> MadeLayer:
             task.advance(amount)
 
         entries = arranged(plan.parts)
-        try:
+        with _writing(plan, workshop.store):
             with workshop.store.writer() as writer:
                 packed = pack(entries, writer, workshop.press, seen)
                 size = writer.size
@@ -143,13 +145,19 @@ def _layer(plan: LayerPlan, workshop: _Workshop) -> MadeLayer:
                 store=workshop.store,
             )
             _remember(made, key)
-        except OSError as error:
-            raise OutsideError(
-                "DARI-LAYER-UNWRITABLE",
-                f"writing the layer {plan.title!r} to {str(workshop.store.root)!r}: {error.strerror or error}",
-                hint="make room there, or choose another cache folder; nothing half-written was kept",
-            ) from error
         return made
+
+
+@contextlib.contextmanager
+def _writing(plan: LayerPlan, store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutsideError(
+            "DARI-LAYER-UNWRITABLE",
+            f"writing the layer {plan.title!r} to {str(store.root)!r}: {error.strerror or error}",
+            hint="make room there, or choose another cache folder; nothing half-written was kept",
+        ) from error
 
 
 def _key(plan: LayerPlan, codec: Codec) -> str:
