@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from dari.errors import UsageError
 from dari.survey.document import Document, read_document, said
 from dari.survey.keys import APT_SOURCE_KEYS, KEYS, Kind, nearest
+from dari.survey.paths import is_file, names_in
 from dari.survey.patterns import problem_of
 from dari.values.apt import binary_keyring
 from dari.values.inventory import AptSource
@@ -36,9 +37,9 @@ def read_project(folder: Path) -> Project:
     line for each thing wrong: `dari.toml:7:1: unknown key 'enviroment'; did you mean 'env'?`.
     """
     own, shared = folder / "dari.toml", folder / "pyproject.toml"
-    pyproject = read_document(shared) if shared.is_file() else None
+    pyproject = read_document(shared) if is_file(shared) else None
     embedded = pyproject is not None and "dari" in pyproject.below("tool").table
-    if own.is_file():
+    if is_file(own):
         if pyproject and embedded:
             spot = pyproject.spots["tool", "dari"].key
             raise UsageError(
@@ -116,16 +117,15 @@ def _requirements(folder: Path, document: Document, pyproject: Document | None) 
     if wanted is None:
         wanted = embedded and pyproject is not None and "project" in pyproject.table and not written
     files = [name for number, name in document.texts("requirements") if _is_there(folder, document, number, name)]
-    if not written and not wanted and (folder / "requirements.txt").is_file():
+    if not written and not wanted and is_file(folder / "requirements.txt"):
         files = ["requirements.txt"]
     return tuple(files), _dependencies(document, pyproject) if wanted else ()
 
 
 def _is_there(folder: Path, document: Document, number: int, name: str) -> bool:
-    if name and (folder / name).is_file():
+    if name and is_file(folder / name):
         return True
-    parent = (folder / name).parent
-    close = nearest(Path(name).name, sorted(path.name for path in parent.iterdir())) if parent.is_dir() else ""
+    close = nearest(Path(name).name, names_in((folder / name).parent))
     meant = f"; did you mean {str(Path(name).with_name(close))!r}?" if close and Path(name).name else ""
     document.complain(f"'requirements': there is no file {name!r}{meant}", "requirements", number)
     return False
@@ -185,7 +185,7 @@ def _apt_source(folder: Path, table: Document) -> AptSource:
     if signed_by:
         try:
             keyring = binary_keyring((folder / signed_by).read_bytes())
-        except (OSError, Malformed) as error:
+        except (OSError, ValueError) as error:
             what = error.strerror if isinstance(error, OSError) else error
             table.complain(f"'signed-by': reading {signed_by!r}: {what}", "signed-by")
     return AptSource(uri.rstrip("/"), suite, components, keyring)

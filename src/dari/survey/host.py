@@ -1,5 +1,6 @@
 """The machine that dari runs on: its platform, and where its Debian packages come from."""
 
+import os
 import platform
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,7 @@ def host_apt_sources(root: Path = Path("/")) -> tuple[AptSource, ...]:
     files: dict[str, bytes] = {}
     for pattern in (*_SOURCES, *_KEYRINGS):
         for path in sorted(root.glob(pattern)):
-            if path.is_file() and path.stat().st_size <= _LARGEST:
+            # A key that only root may read isn't one that apt's unprivileged download process would use.
+            if path.is_file() and path.stat().st_size <= _LARGEST and os.access(path, os.R_OK):
                 files[path.relative_to(root).as_posix()] = path.read_bytes()
     return apt_sources(files, architecture=host_platform().debian)

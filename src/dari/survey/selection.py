@@ -10,6 +10,7 @@ from typing import Final
 from dari.errors import UsageError
 from dari.survey.document import read_document
 from dari.survey.keys import nearest
+from dari.survey.paths import is_file, is_folder, names_in
 from dari.survey.patterns import has_magic, name_matches, parts_of, path_matches
 from dari.survey.positions import Position
 from dari.values.finding import Finding, Severity
@@ -174,7 +175,7 @@ def _never(search: _Search, path: str, status: os.stat_result) -> bool:
     name = path.rpartition("/")[2]
     if path in _NEVER_AT_TOP or any(name_matches(name, pattern) for pattern in NEVER):
         return True
-    return stat.S_ISDIR(status.st_mode) and any((_absolute(search, path) / marker).is_file() for marker in _MARKERS)
+    return stat.S_ISDIR(status.st_mode) and any(is_file(_absolute(search, path) / marker) for marker in _MARKERS)
 
 
 def _excluded(search: _Search, path: str, status: os.stat_result) -> bool:
@@ -246,12 +247,11 @@ def _neighbour(project: Project, pattern: str) -> str:
     """Return the existing path that a missing one was probably meant to be."""
     base, parts = "", parts_of(pattern)
     for part in parts:
-        folder = project.folder / base
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        names = names_in(project.folder / base)
         if part not in names:
             close = nearest(part, names)
             if not close:
                 return ""
             part = close  # noqa: PLW2901 - the search goes on with the name that exists
         base = f"{base}/{part}" if base else part
-    return base + ("/" if (project.folder / base).is_dir() else "")
+    return base + ("/" if is_folder(project.folder / base) else "")
