@@ -63,8 +63,38 @@ def causes(
 
 
 def held_back(
-    versions: Mapping[str, str], newer: Mapping[str, str], because: Mapping[str, str]
+    versions: Mapping[str, str],
+    newer: Mapping[str, str],
+    because: Mapping[str, str],
+    chosen: Mapping[str, tuple[str, ...]],
+    later: Mapping[str, tuple[str, ...]],
 ) -> tuple[HeldBack, ...]:
-    """Put together what is reported."""
-    unknown = "the base's pins leave no newer one; which of them, its metadata doesn't say"
-    return tuple(HeldBack(name, versions[name], without, because.get(name, unknown)) for name, without in newer.items())
+    """Put together what is reported. `chosen` and `later` are what the old and the new versions require.
+
+    Where the base isn't the reason by itself, it is another version that the base holds back.
+    """
+    found: list[HeldBack] = []
+    for name, without in newer.items():
+        reason = because.get(name) or _wants_old(name, without, chosen) or _wants_new(name, versions, newer, later)
+        reason = reason or "the base's pins leave no newer one; which of them, its metadata doesn't say"
+        found.append(HeldBack(name, versions[name], without, reason))
+    return tuple(found)
+
+
+def _wants_old(name: str, without: str, chosen: Mapping[str, tuple[str, ...]]) -> str:
+    for other, lines in chosen.items():
+        for requirement in parsed_lines(lines):
+            wanted = canonicalize_name(requirement.name) == name
+            if wanted and not requirement.specifier.contains(without, prereleases=True):
+                return f"{other}, which is held back itself, needs {requirement.specifier}"
+    return ""
+
+
+def _wants_new(
+    name: str, versions: Mapping[str, str], newer: Mapping[str, str], later: Mapping[str, tuple[str, ...]]
+) -> str:
+    for requirement in parsed_lines(later.get(name, ())):
+        other = canonicalize_name(requirement.name)
+        if other in newer and not requirement.specifier.contains(versions[other], prereleases=True):
+            return f"{other}, which is held back itself, is {versions[other]}, and {requirement.specifier} is needed"
+    return ""

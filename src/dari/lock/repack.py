@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from dari.errors import ConflictError
 from dari.system import CHUNK
@@ -22,35 +23,43 @@ _MOST_BYTES: Final = 2 << 30
 _MACHINE_CODE: Final = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"!<arch>\n")
 
 
-def repack(wheel: Path, target: IO[bytes]) -> None:
-    """Write `wheel` in its one form to `target`. Raises `ConflictError`: DARI-LOCK-COMPILES, DARI-LOCK-BUILD."""
-    name, version, tags = _parsed(wheel)
-    if _PURE not in tags:
-        raise compiles(name, version, f"its wheel is for {', '.join(sorted(map(str, tags)))}")
+def repack(wheel: Path, release: tuple[str, str], target: IO[bytes]) -> None:
+    """Write `wheel`, of this name and version, in its one form to `target`.
+
+    Raises `ConflictError`: DARI-LOCK-COMPILES, DARI-LOCK-BUILD.
+    """
+    try:
+        name, version, _, tags = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise _unusable(release, str(error)) from error
+    if (name, version) != (canonicalize_name(release[0]), Version(release[1])):
+        raise _unusable(release, f"it is {name} {version}")
+    if _PURE not in tags or any((tag.abi, tag.platform) != ("none", "any") for tag in tags):
+        raise compiles(release, f"its wheel is for {', '.join(sorted(map(str, tags)))}")
     try:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as sink:
-            _copy(source, sink, (name, version))
+            _copy(source, sink, release)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise _unusable(name, version, str(error)) from error
+        raise _unusable(release, str(error)) from error
 
 
-def compiles(name: str, version: str, reason: str) -> ConflictError:
+def compiles(release: tuple[str, str], reason: str) -> ConflictError:
     """Return the error for an sdist whose wheel would hold machine code."""
     return ConflictError(
         "DARI-LOCK-COMPILES",
-        f"building {name} {version} from its sdist: it isn't pure Python: {reason}",
+        f"building {release[0]} {release[1]} from its sdist: it isn't pure Python: {reason}",
         hint="what is compiled on this host wouldn't fit the base: build with --engine, build the wheel inside the "
-        f'base and name the file in the requirements, or skip = ["{name}"]',
+        f'base and name the file in the requirements, or skip = ["{release[0]}"]',
     )
 
 
 def _copy(source: zipfile.ZipFile, sink: zipfile.ZipFile, release: tuple[str, str]) -> None:
     members = {info.filename: info for info in source.infolist() if not info.is_dir()}
     if sum(info.file_size for info in members.values()) > _MOST_BYTES:
-        raise _unusable(*release, "it unpacks to more than 2 GiB")
+        raise _unusable(release, "it unpacks to more than 2 GiB")
     records = [name for name in members if name.count("/") == 1 and name.endswith(".dist-info/RECORD")]
     if len(records) != 1:
-        raise _unusable(*release, "it has no one RECORD")
+        raise _unusable(release, "it has no one RECORD")
     lines: list[str] = []
     for name in sorted(members.keys() - set(records)):
         executable = bool((members[name].external_attr >> 16) & 0o111)
@@ -67,7 +76,7 @@ def _stream(stream: IO[bytes], target: IO[bytes], name: str, release: tuple[str,
     digest, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK):
         if size == 0 and chunk.startswith(_MACHINE_CODE):
-            raise compiles(*release, f"{name} is machine code")
+            raise compiles(release, f"{name} is machine code")
         digest.update(chunk)
         size += len(chunk)
         target.write(chunk)
@@ -95,17 +104,9 @@ def _info(name: str, *, executable: bool) -> zipfile.ZipInfo:
     return info
 
 
-def _parsed(wheel: Path) -> tuple[str, str, frozenset[Tag]]:
-    try:
-        name, version, _, tags = parse_wheel_filename(wheel.name)
-    except InvalidWheelFilename as error:
-        raise _unusable(wheel.name, "", str(error)) from error
-    return str(name), str(version), tags
-
-
-def _unusable(name: str, version: str, reason: str) -> ConflictError:
+def _unusable(release: tuple[str, str], reason: str) -> ConflictError:
     return ConflictError(
         "DARI-LOCK-BUILD",
-        f"building {name} {version} from its sdist: the wheel it made can't be read: {reason}",
+        f"building {release[0]} {release[1]} from its sdist: the wheel it made can't be used: {reason}",
         hint="build the wheel yourself and name the file in the requirements, or build with --engine",
     )

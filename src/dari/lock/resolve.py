@@ -78,7 +78,7 @@ def _resolved(case: _Case) -> PythonResolution:
     if files.keys() != known.keys():
         graph = _graph(case, files)
     check_hashes(case.requested.lines, files)
-    held, held_notes = _held_back(case, delta)
+    held, held_notes = _held_back(case, delta, files)
     return PythonResolution(
         tuple(_wheel(case, name, delta.versions[name], file, graph) for name, file in sorted(files.items())),
         _given(case, delta),
@@ -137,7 +137,9 @@ def _files(case: _Case, chosen: tuple[Release, ...], graph: Graph) -> Mapping[st
     return files
 
 
-def _held_back(case: _Case, delta: Delta) -> tuple[tuple[HeldBack, ...], tuple[Finding, ...]]:
+def _held_back(
+    case: _Case, delta: Delta, files: Mapping[str, File]
+) -> tuple[tuple[HeldBack, ...], tuple[Finding, ...]]:
     if not case.base.held or not delta.versions:
         return (), ()
     without = versions_without(case.base, case.requested, case.target, case.uv)
@@ -153,7 +155,9 @@ def _held_back(case: _Case, delta: Delta) -> tuple[tuple[HeldBack, ...], tuple[F
         return (), ()
     candidates = releases(without, case.requested, case.target, case.uv)
     because = causes(newer, candidates, case.base, environment(case.target), case.bench)
-    return held_back(delta.versions, newer, because), ()
+    chosen = requirements_of({name: files[name] for name in newer}, case.bench)
+    later = requirements_of({it.name: it.wheel for it in candidates if it.wheel and it.name in newer}, case.bench)
+    return held_back(delta.versions, newer, because, chosen, later), ()
 
 
 def _given(case: _Case, delta: Delta) -> tuple[Given, ...]:

@@ -116,11 +116,12 @@ def built(sdist: Sdist, bench: Workbench, folder: Path) -> File:
         digest = Digest.parse(document["digest"])
         if bench.store.holds(digest):
             return File(document["filename"], sdist.address, digest, document["size"], "")
-    with tempfile.TemporaryDirectory(dir=bench.work) as name:
+    bench.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=bench.work.resolve()) as name:
         wheel = _build(sdist, bench, folder, Path(name))
         packed = Path(name) / "packed.whl"
         with packed.open("wb") as target:
-            repack(wheel, target)
+            repack(wheel, (sdist.name, sdist.version), target)
         filename = wheel.name
         with bench.store.writer() as writer, packed.open("rb") as stream:
             for chunk in chunks_of(stream):
@@ -171,7 +172,7 @@ def _build(sdist: Sdist, bench: Workbench, folder: Path, work: Path) -> Path:
         if error.id != "DARI-LOCK-UV":
             raise
         if _COMPILER_CALLED in error.hint:
-            raise compiles(sdist.name, sdist.version, "its build calls a compiler") from error
+            raise compiles((sdist.name, sdist.version), "its build calls a compiler") from error
         raise _failed(sdist, str(error), error.hint) from error
     wheels = sorted((work / "out").glob("*.whl"))
     if isinstance(answer, Unsatisfiable) or len(wheels) != 1:
