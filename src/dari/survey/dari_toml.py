@@ -2,11 +2,9 @@
 
 import datetime as dt
 import re
-import shlex
 from pathlib import Path
 from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from dari.errors import UsageError
@@ -14,7 +12,6 @@ from dari.survey.document import Document, read_document, said
 from dari.survey.keys import APT_SOURCE_KEYS, KEYS, Kind, nearest
 from dari.survey.paths import is_file, names_in
 from dari.survey.patterns import problem_of
-from dari.values.apt import binary_keyring
 from dari.values.inventory import AptSource
 from dari.values.malformed import Malformed
 from dari.values.media import Codec
@@ -135,6 +132,8 @@ def _dependencies(document: Document, pyproject: Document | None) -> tuple[str, 
     if pyproject is None or "project" not in pyproject.table:
         document.complain("'dependencies': there is no [project] in a pyproject.toml beside this", "dependencies")
         return ()
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - 30 ms, only needed here
+
     # the problems of both files are reported together
     project = Document(pyproject.path, pyproject.table, pyproject.spots, document.problems).below("project")
     dynamic = project.table.get("dynamic")
@@ -183,6 +182,8 @@ def _apt_source(folder: Path, table: Document) -> AptSource:
         components = ("main",)
     keyring = b""
     if signed_by:
+        from dari.values.apt import binary_keyring  # noqa: PLC0415 - only where a source is written
+
         try:
             keyring = binary_keyring((folder / signed_by).read_bytes())
         except (OSError, ValueError) as error:
@@ -230,6 +231,8 @@ def _command(document: Document, name: str) -> tuple[str, ...] | None:
         return None
     words = []
     if isinstance(value, str):
+        import shlex  # noqa: PLC0415 - only for a command in one text
+
         try:
             words = shlex.split(value)
         except ValueError as error:

@@ -5,7 +5,6 @@ import platform
 from pathlib import Path
 from typing import Final
 
-from dari.values.apt import apt_sources
 from dari.values.inventory import AptSource
 from dari.values.platform import Platform
 
@@ -32,6 +31,8 @@ def host_apt_sources(root: Path = Path("/")) -> tuple[AptSource, ...]:
 
     Raises `Malformed` (DARI-APT-SOURCES) for sources that apt itself would refuse.
     """
+    from dari.values.apt import apt_sources  # noqa: PLC0415 - only where packages are looked for
+
     files: dict[str, bytes] = {}
     for pattern in (*_SOURCES, *_KEYRINGS):
         for path in sorted(root.glob(pattern)):

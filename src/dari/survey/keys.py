@@ -1,6 +1,5 @@
 """Every key of dari.toml, once: what the parser accepts, what it calls the types, what the reference must describe."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -81,6 +80,8 @@ APT_SOURCE_KEYS: Final = (
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return the choice that `word` was probably meant to be, or an empty text."""
+    import difflib  # noqa: PLC0415 - only for what was misspelt
+
     return next(iter(difflib.get_close_matches(word, tuple(choices), n=1)), "")
 
 
