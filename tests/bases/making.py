@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import zstandard
 
@@ -135,3 +136,29 @@ def image(
 def image_of(*contents: Sequence[Item], environment: Mapping[str, str] | None = None) -> Image:
     """Return an image whose layers hold these items."""
     return image(*(layer(tar(items)) for items in contents), environment=environment)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLayer:
+    """A layer in a layout's blobs folder."""
+
+    path: Path
+    descriptor: Descriptor
+    diff_id: Digest
+    origin: Location | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Iterator[bytes]]:
+        """Open the compressed bytes in chunks."""
+        with self.path.open("rb") as stream:
+            yield iter(lambda: stream.read(1 << 20), b"")
+
+
+def opened_layout(layout: Path) -> Image:
+    """Open the only image of an OCI layout, without dari's own reader."""
+    blobs = layout / "blobs/sha256"
+    index = json.loads((layout / "index.json").read_bytes())
+    manifest = Manifest.parse((blobs / index["manifests"][0]["digest"].removeprefix("sha256:")).read_bytes())
+    config = ImageConfig.parse((blobs / manifest.config.digest.hex).read_bytes())
+    layers = zip(manifest.layers, config.diff_ids, strict=True)
+    return Image(manifest, config, tuple(StoredLayer(blobs / one.digest.hex, one, diff) for one, diff in layers))

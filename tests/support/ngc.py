@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tests.support import ngc_layers, ngc_stack
 
@@ -69,9 +69,19 @@ def unpacked(cache: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not bundle.exists():
             with tempfile.TemporaryDirectory(dir=cache) as folder:
-                _call("umoci", "unpack", "--image", f"{_gzip_copy(layout, Path(folder))}:{TAG}", f"{folder}/bundle")
+                _call("umoci", "unpack", "--image", f"{gzip_copy(layout, Path(folder))}:{TAG}", f"{folder}/bundle")
                 (Path(folder) / "bundle").rename(bundle)
     return bundle / "rootfs"
+
+
+def gzip_copy(layout: Path, folder: Path) -> Path:
+    """Return a copy of the base in `folder` with all layers in gzip, for programs that read no zstd (umoci 0.4)."""
+    copy = folder / "gzip"
+    _call(
+        "skopeo", "copy", "-q", "--insecure-policy", f"oci:{layout}:{TAG}", f"dir:{folder}/plain", "--dest-decompress"
+    )
+    _call("skopeo", "copy", "-q", "--insecure-policy", f"dir:{folder}/plain", f"oci:{copy}:{TAG}")
+    return copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +206,6 @@ def _os_release() -> dict[str, str]:
     return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
 
 
-def _gzip_copy(layout: Path, folder: Path) -> Path:
-    """Rewrite zstd layers as gzip: umoci 0.4 reads no zstd."""
-    copy = folder / "gzip"
-    _call(
-        "skopeo", "copy", "-q", "--insecure-policy", f"oci:{layout}:{TAG}", f"dir:{folder}/plain", "--dest-decompress"
-    )
-    _call("skopeo", "copy", "-q", "--insecure-policy", f"dir:{folder}/plain", f"oci:{copy}:{TAG}")
-    return copy
-
-
 def _slices(total: int, largest: int) -> list[int]:
     return [largest] * (total // largest) + ([total % largest] if total % largest else [])
 
@@ -214,7 +214,7 @@ def _json(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _call(*argv: str, output: BinaryIO | None = None) -> None:
-    completed = subprocess.run(argv, check=False, stdout=output, stderr=subprocess.PIPE)
+def _call(*argv: str) -> None:
+    completed = subprocess.run(argv, check=False, stderr=subprocess.PIPE)
     if completed.returncode:
         raise RuntimeError(f"{argv[0]} ended with {completed.returncode}: {completed.stderr.decode()[-2000:]}")
