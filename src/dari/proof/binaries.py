@@ -40,12 +40,13 @@ def check_binaries(
 
     DARI-PROOF-LIBRARY: a library that nobody offers. DARI-PROOF-SYMBOL: a symbol that the base's library lacks.
     DARI-PROOF-UNKNOWN (a warning): the base's library couldn't be looked into. Warnings too, not errors: a CUDA
-    library of which the base has no version at all (a base without a GPU stack), and a plugin beside the wheel's
-    own extension modules, loaded only where it's asked for. Of binaries that differ in numbers only
+    library of which the base has no version at all (a base without a GPU stack), a plugin beside the wheel's own
+    extension modules, and a binding that bears the library's name: both are loaded only where asked for. Of binaries that differ in numbers only
     (libx_cuda118.so, libx_cuda126.so) one that fits is enough.
     """
     offers = Offers.of(inventory, (wheel, *others))
-    native = tuple(binary for binary in wheel.binaries if binary.elf.machine == inventory.platform.machine)
+    ordered = sorted(wheel.binaries, key=lambda binary: binary.path)
+    native = tuple(binary for binary in ordered if binary.elf.machine == inventory.platform.machine)
     variants: defaultdict[str, list[tuple[_Misfit, ...]]] = defaultdict(list)
     for binary in native:
         variants[re.sub(r"\d+", "#", binary.path)].append(tuple(_misfits(binary, offers)))
@@ -53,7 +54,8 @@ def check_binaries(
     main = _main_binaries(native, offers)
     for misfits in (min(group, key=len) for group in variants.values()):
         for misfit in misfits:
-            finding = _finding(misfit, wheel, required_by, offers, optional=misfit.binary.path not in main)
+            optional = misfit.binary.path not in main or _is_binding(misfit)
+            finding = _finding(misfit, wheel, required_by, offers, optional=optional)
             key = finding.id, misfit.family
             if key not in worst or (worst[key].severity, finding.severity) == (Severity.WARNING, Severity.ERROR):
                 worst[key] = finding
@@ -94,6 +96,12 @@ def _main_binaries(binaries: tuple[WheelBinary, ...], offers: Offers) -> frozens
     return frozenset(module.path for module in modules) | frozenset(beneath)
 
 
+def _is_binding(misfit: _Misfit) -> bool:
+    """Say whether a module bears its library's name: cupy's cudnn.cpython-312.so, imported only by who wants cuDNN."""
+    module = misfit.binary.path.rpartition("/")[2].partition(".")[0]
+    return f"lib{module}".lower() == misfit.family.lower()
+
+
 def _finding(
     misfit: _Misfit, wheel: WheelContents, required_by: tuple[str, ...], offers: Offers, *, optional: bool
 ) -> Finding:
@@ -103,7 +111,7 @@ def _finding(
     ways_out = _ways_out(wheel.name, misfit.family, offers)
     if misfit.libraries:
         present = offers.versions(misfit.family)
-        has = f"the base has {', '.join(present)}" if present else "neither the base nor a wheel has any version of it"
+        has = present or "neither the base nor a wheel of the lock has any version of it"
         message = f"{who} needs {_list(misfit.libraries)}; {has}"
         serious = bool(present) or misfit.family == TORCH
         severity = Severity.ERROR if serious and not optional else Severity.WARNING

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -12,6 +13,8 @@ from dari.values.elf import contains
 from dari.values.fact import Known
 from dari.values.inventory import Inventory, SharedLibrary
 from dari.values.wheel import WheelBinary, WheelContents
+
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,12 @@ class Offers:
                 pending.extend(self.wheels[name].elf.needed if name in self.wheels else ())
         return frozenset(found)
 
-    def versions(self, stack: str) -> tuple[str, ...]:
-        """Return the sonames of a family that base and wheels have."""
-        return tuple(sorted(name for name in {*self.base, *self.wheels} if family(name) == stack))[:5]
+    def versions(self, stack: str) -> str:
+        """Say which sonames of a family there are: 'the base has libcudart.so.12'; '' where there is none."""
+        base = {item.soname or name for name, item in self.base.items() if family(name) == stack}
+        wheels = {item.elf.soname or name for name, item in self.wheels.items() if family(name) == stack}
+        whose = ("the base has", base) if base else ("the lock's wheels have", wheels)
+        return f"{whose[0]} {', '.join(sorted(whose[1])[:_SHOWN])}" if whose[1] else ""
 
     def versions_in_words(self, stack: str) -> str:
         """Return the version that a wheel for this base is built for: 'torch 2.6.0a0+…' or 'CUDA 12.6.3.004'."""
@@ -81,7 +87,7 @@ class Offers:
         whose, names = "the base's", sorted(name for name in self.base if _belongs(name, stack))
         if not names:
             whose, names = "the lock's", sorted(name for name in self.wheels if _belongs(name, stack))
-        preferred = "libc10.so" if b"N3c10" in symbol else "libtorch_cpu.so"
+        preferred = "libc10.so" if b"3c10" in symbol[:14] else "libtorch_cpu.so"
         name = preferred if preferred in names else names[0]
         version = self.versions_in_words(stack)
         return f"{whose} {name} ({version})" if version and whose == "the base's" else f"{whose} {name}"
