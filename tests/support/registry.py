@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 USER: Final = "dari"
-PASSWORD: Final = "correct horse: battery"
+PASSWORD: Final = "correct horse: battery"  # noqa: S105 - of a registry that lives for one test
 # bcrypt of PASSWORD at the lowest cost; docker-registry reads no other kind.
 _HTPASSWD: Final = "dari:$2y$04$abcdefghijklmnopqrstuuLWwnUiysqxaAvQXpJaPAchjKHrkmxwG\n"
 _START_SECONDS: Final = 10.0
@@ -30,12 +30,12 @@ class RunningRegistry:
 def running_registry(
     folder: Path, *, login: bool = False, certificate: tuple[Path, Path] | None = None
 ) -> Iterator[RunningRegistry]:
-    """Run docker-registry over `folder`; with `login` it takes USER and PASSWORD only; with TLS if given (cert, key)."""
+    """Run docker-registry over `folder`; with `login` for USER alone; over TLS with (certificate, key)."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     settings: dict[str, object] = {
         "version": "0.1",
-        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "log": {"level": "info", "formatter": "json"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "storage")}, "delete": {"enabled": True}},
         "http": {"addr": f"127.0.0.1:{port}"}
         | ({"tls": {"certificate": str(certificate[0]), "key": str(certificate[1])}} if certificate else {}),

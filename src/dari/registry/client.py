@@ -31,7 +31,7 @@ class Client:
 
     def __init__(self, settings: Settings, progress: Progress, patience: Patience | None = None) -> None:
         self._progress = progress
-        self._transport = Transport(connections=settings.uploads + 2)
+        self._transport = Transport(connections=2 * settings.uploads + 2)
         hosts = Hosts(settings.insecure_registries)
         self._session = Session(settings, self._transport, hosts, patience or Patience())
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from dari.errors import IntegrityError, UsageError
+from dari.errors import IntegrityError, OutsideError, UsageError
+from dari.registry.patience import PassingError
 from dari.registry.reading import head
-from dari.registry.refusals import NOT_FOUND
+from dari.registry.refusals import NOT_FOUND, codes
 from dari.registry.session import Session
 from dari.registry.uploads import Blob, Content, Outcome, bring, no_repository
 from dari.registry.workers import in_parallel
@@ -89,6 +90,8 @@ def put_manifest(session: Session, manifest: Manifest | Index, target: Reference
 
     def attempt() -> bool:
         with session.exchange(request, target) as response:
+            if response.status != _CREATED and "MANIFEST_BLOB_UNKNOWN" in codes(response):
+                raise _late(request.purpose)
             if response.status == NOT_FOUND:
                 raise no_repository(request.purpose, target)
             if response.status != _CREATED:
@@ -103,6 +106,22 @@ def put_manifest(session: Session, manifest: Manifest | Index, target: Reference
             return bool(response.header("OCI-Subject"))
 
     return session.persist(attempt)
+
+
+def _late(purpose: str) -> PassingError:
+    """Return the fault of a registry that doesn't see yet what it has just taken.
+
+    docker-registry 2.8 does so for a moment where two clients send one blob to one repository at the same time (its
+    links are not written atomically); registries whose storage is eventually consistent do so too.
+    """
+    return PassingError(
+        OutsideError(
+            "DARI-REGISTRY-LATE",
+            f"{purpose}: the registry took every layer, and says now that it lacks one",
+            hint="try again; if it stays, the registry's storage or its clean-up (garbage collection) is at fault",
+            temporary=True,
+        )
+    )
 
 
 def _is_there(session: Session, manifest: Manifest | Index, target: Reference) -> bool:

@@ -4,7 +4,7 @@ Source of the codes: OCI distribution-spec, "Error Codes". The status decides; t
 """
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from dari.errors import OutsideError, UsageError
 from dari.registry.patience import PassingError
@@ -125,17 +125,24 @@ def wish(answer: Answer) -> float | None:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
+def codes(answer: Answer) -> frozenset[str]:
+    """Return the error codes that the registry names (distribution-spec, "Error Codes")."""
+    return frozenset(str(error.get("code")) for error in _errors(answer))
+
+
 def quoted(answer: Answer) -> str:
     """Return what the registry says of its reasons, fit for one line; empty where it says nothing that can be read."""
-    try:
-        document = json.loads(answer.excerpt())
-    except (ValueError, RecursionError):
-        return ""
-    errors = document.get("errors") if isinstance(document, dict) else None
     parts = [
-        ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))
-        for error in (errors if isinstance(errors, list) else [])
-        if isinstance(error, dict)
+        ": ".join(str(error[name]) for name in ("code", "message") if error.get(name)) for error in _errors(answer)
     ]
     text = "".join(character if character.isprintable() else " " for character in "; ".join(filter(None, parts)))
     return f" ({text[:_LONGEST_QUOTE]})" if text else ""
+
+
+def _errors(answer: Answer) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(answer.excerpt())
+    except (ValueError, RecursionError):
+        return []
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
