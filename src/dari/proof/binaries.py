@@ -41,8 +41,8 @@ def check_binaries(
     DARI-PROOF-LIBRARY: a library that nobody offers. DARI-PROOF-SYMBOL: a symbol that the base's library lacks.
     DARI-PROOF-UNKNOWN (a warning): the base's library couldn't be looked into. Warnings too, not errors: a CUDA
     library of which the base has no version at all (a base without a GPU stack), a plugin beside the wheel's own
-    extension modules, and a binding that bears the library's name: both are loaded only where asked for. Of binaries that differ in numbers only
-    (libx_cuda118.so, libx_cuda126.so) one that fits is enough.
+    extension modules, and a binding that bears the library's name: both are loaded only where asked for. Of
+    binaries that differ in numbers only (libx_cuda118.so, libx_cuda126.so) one that fits is enough.
     """
     offers = Offers.of(inventory, (wheel, *others))
     ordered = sorted(wheel.binaries, key=lambda binary: binary.path)
