@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -94,6 +93,8 @@ class Offers:
 
     def contradiction(self, wheel: WheelContents) -> str:
         """Return the wheel's own requirement of torch if the base's version can't meet it, not even as a release."""
+        from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - its grammar loads slowly
+
         try:
             version = Version(self.torch)
         except InvalidVersion:
