@@ -103,6 +103,22 @@ def test_the_newest_version_is_not_left_for_an_ancient_one_with_a_wheel(place: P
 
 
 @pytest.mark.parametrize("static", [True, False])
+def test_an_old_sdist_that_only_the_base_led_to_says_what_shuts_out_the_newer(place: Place, *, static: bool) -> None:
+    """vllm 0.1.3 isn't the trouble; the base's torch is, and that is what the error says first."""
+    homemade(place, static=static)
+    wheel(place.house, "homemade", "2.0", "torch>=2.9")
+    with pytest.raises(ConflictError) as caught:
+        place.resolve("homemade")
+    assert str(caught.value).endswith(
+        "; it came to 1.0 because homemade 2.0 doesn't fit the base: "
+        f"torch is {bases.TORCH} in the base, and >=2.9 is needed"
+    )
+    assert caught.value.findings[0].ways_out[0] == (
+        "settle what keeps homemade 2.0 off: `allow`, `accept-prerelease` or another base"
+    )
+
+
+@pytest.mark.parametrize("static", [True, False])
 def test_an_sdist_that_is_named_is_built_to_a_wheel_of_one_form(
     new_place: Callable[[str], Place], *, static: bool
 ) -> None:

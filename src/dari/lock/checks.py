@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from dari.errors import ConflictError, IntegrityError
+from dari.errors import IntegrityError
 from dari.lock.files import File
 from dari.lock.given import BasePython
 from dari.lock.graph import Graph, applies, parsed_lines
+from dari.lock.refusal import refusal
 from dari.lock.requirements import Line
 from dari.values.finding import Finding, Severity
 from dari.values.project import LockRules
@@ -40,13 +41,7 @@ def check_protected(names: tuple[str, ...], base: BasePython, rules: LockRules, 
         for name in leaked
     )
     if findings:
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        raise ConflictError(
-            "DARI-LOCK-PROTECTED",
-            f"resolving the requirements: {findings[0].message}{more}",
-            hint="; or ".join(findings[0].ways_out),
-            findings=findings,
-        )
+        raise refusal("resolving the requirements", findings)
 
 
 def broken_consumers(base: BasePython, versions: Mapping[str, str], values: Mapping[str, str]) -> tuple[Finding, ...]:

@@ -13,8 +13,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from dari.errors import ConflictError
 from dari.lock.given import BasePython, Held
+from dari.lock.refusal import refusal
 from dari.lock.requirements import Line, Requested
 from dari.values.finding import Finding, Severity
 from dari.values.protection import is_protected_distribution
@@ -62,13 +62,9 @@ def own_clashes(requested: Requested, base: BasePython) -> tuple[Finding, ...]:
 
 def raise_clashes(findings: tuple[Finding, ...], detail: str = "") -> None:
     """Raise one `ConflictError` (DARI-LOCK-CLASH) for all the findings, if there are any."""
-    if not findings:
-        return
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    hint = "; or ".join(findings[0].ways_out) + (f"\nuv's own words: {_shortened(detail)}" if detail else "")
-    raise ConflictError(
-        "DARI-LOCK-CLASH", f"resolving the requirements: {findings[0].message}{more}", hint=hint, findings=findings
-    )
+    if findings:
+        words = f"uv's own words: {_shortened(detail)}" if detail else ""
+        raise refusal("resolving the requirements", findings, detail=words)
 
 
 def unsatisfiable(derivation: str, requested: Requested, base: BasePython) -> Finding:

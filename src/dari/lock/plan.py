@@ -9,7 +9,7 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from dari.errors import ConflictError, OutsideError
+from dari.errors import ConflictError, OutsideError, UsageError
 from dari.lock.clash import raise_clashes, unsatisfiable
 from dari.lock.files import Release, read_pylock
 from dari.lock.given import BasePython, pins, write_shadow
@@ -66,7 +66,9 @@ def versions_without(base: BasePython, requested: Requested, target: PythonTarge
     )
     try:
         answer = run_uv(uv, (*arguments, *_requirements(requested, uv.work / "requirements.in")))
-    except (ConflictError, OutsideError) as error:
+    except (ConflictError, UsageError, OutsideError) as error:
+        if isinstance(error, OutsideError) and error.temporary:
+            raise  # a lock must not say less because the network was down for a moment
         return str(error)
     return "the requirements contradict each other" if isinstance(answer, Unsatisfiable) else _changes(answer)
 

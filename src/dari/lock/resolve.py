@@ -2,46 +2,32 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from dari.errors import ConflictError
 from dari.lock.addresses import relative_address
+from dari.lock.case import Case
 from dari.lock.checks import broken_consumers, check_hashes, check_protected
 from dari.lock.clash import own_clashes, raise_clashes
+from dari.lock.comparison import raise_with_reason, what_is_held_back
 from dari.lock.files import File, Release
-from dari.lock.given import BasePython, base_python
+from dari.lock.given import base_python
 from dari.lock.graph import Graph, applies, environment, walk
-from dari.lock.held_back import causes, held_back, lower_than
 from dari.lock.metadata import requirements_of
-from dari.lock.plan import Delta, delta_on, releases, versions_without
+from dari.lock.plan import Delta, delta_on, releases
+from dari.lock.refusal import refusal
 from dari.lock.requirements import Requested, read_requirements
 from dari.lock.sdist import built, refused, sdist_from
 from dari.lock.uv import Uv
 from dari.lock.workbench import Workbench
 from dari.values.finding import Finding, Severity
 from dari.values.inventory import Inventory
-from dari.values.lock import Given, HeldBack, LockedWheel, PythonResolution
+from dari.values.lock import Given, LockedWheel, PythonResolution
 from dari.values.project import LockRules, Project
 from dari.values.python import PythonTarget
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """What every step needs to know."""
-
-    project: Project
-    target: PythonTarget
-    base: BasePython
-    requested: Requested
-    bench: Workbench
-    uv: Uv
-
-    @property
-    def rules(self) -> LockRules:
-        return self.project.lock
 
 
 def resolve(project: Project, target: PythonTarget, inventory: Inventory, bench: Workbench) -> PythonResolution:
@@ -64,21 +50,29 @@ def resolve(project: Project, target: PythonTarget, inventory: Inventory, bench:
     permitted = tuple(canonicalize_name(name) for name in project.lock.build)
     with tempfile.TemporaryDirectory(dir=bench.work) as folder:
         uv = Uv(project.folder, Path(folder).resolve(), bench.offline, permitted, project.lock.exclude_newer)
-        found = _resolved(_Case(project, target, base, requested, bench, uv))
+        found = _resolved(Case(project, target, base, requested, bench, uv))
     return replace(found, findings=(*notes, *found.findings))
 
 
-def _resolved(case: _Case) -> PythonResolution:
-    delta = delta_on(case.base, case.requested, case.target, case.uv)
+def _resolved(case: Case) -> PythonResolution:
+    try:
+        delta = delta_on(case.base, case.requested, case.target, case.uv)
+    except ConflictError as error:
+        raise_with_reason(case, error)
+        raise
     chosen = releases(delta.versions, case.requested, case.target, case.uv)
     known = {release.name: release.wheel for release in chosen if release.wheel}
     graph = _graph(case, known)
     check_protected(tuple(delta.versions), case.base, case.rules, graph)
-    files = _files(case, chosen, graph)
+    try:
+        files = _files(case, chosen, graph)
+    except ConflictError as error:
+        raise_with_reason(case, error)
+        raise
     if files.keys() != known.keys():
         graph = _graph(case, files)
     check_hashes(case.requested.lines, files)
-    held, held_notes = _held_back(case, delta, files)
+    held, held_notes = what_is_held_back(case, delta.versions, files)
     return PythonResolution(
         tuple(_wheel(case, name, delta.versions[name], file, graph) for name, file in sorted(files.items())),
         _given(case, delta),
@@ -107,13 +101,13 @@ def _wanted(requested: Requested, rules: LockRules, values: Mapping[str, str]) -
     return replace(requested, lines=kept), notes
 
 
-def _graph(case: _Case, files: Mapping[str, File]) -> Graph:
+def _graph(case: Case, files: Mapping[str, File]) -> Graph:
     requires = {name: held.requires for name, held in case.base.held.items()}
     optional = {name: tuple(line for line in lines if "extra" in line) for name, lines in requires.items()}
     return walk(case.requested.lines, {**optional, **requirements_of(files, case.bench)}, environment(case.target))
 
 
-def _files(case: _Case, chosen: tuple[Release, ...], graph: Graph) -> Mapping[str, File]:
+def _files(case: Case, chosen: tuple[Release, ...], graph: Graph) -> Mapping[str, File]:
     """Return the wheel of each release; sdists are built where they may be, and refused together where not."""
     missing = tuple(release for release in chosen if release.wheel is None)
     may_build = set(case.uv.permitted)
@@ -123,13 +117,7 @@ def _files(case: _Case, chosen: tuple[Release, ...], graph: Graph) -> Mapping[st
         if release.name not in may_build or release.sdist is None
     )
     if findings:
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        raise ConflictError(
-            "DARI-LOCK-SDIST",
-            f"choosing wheels: {findings[0].message}{more}",
-            hint="; or ".join(findings[0].ways_out),
-            findings=findings,
-        )
+        raise refusal("choosing wheels", findings)
     files = {release.name: release.wheel for release in chosen if release.wheel}
     for release in missing:
         sdist = sdist_from(release, case.rules.exclude_newer, case.project.folder)
@@ -137,30 +125,7 @@ def _files(case: _Case, chosen: tuple[Release, ...], graph: Graph) -> Mapping[st
     return files
 
 
-def _held_back(
-    case: _Case, delta: Delta, files: Mapping[str, File]
-) -> tuple[tuple[HeldBack, ...], tuple[Finding, ...]]:
-    if not case.base.held or not delta.versions:
-        return (), ()
-    without = versions_without(case.base, case.requested, case.target, case.uv)
-    if isinstance(without, str):
-        note = Finding(
-            "DARI-LOCK-COMPARISON",
-            Severity.NOTE,
-            f"what the base holds back isn't known: resolving without it: {without[:300]}",
-        )
-        return (), (note,)
-    newer = lower_than(delta.versions, without)
-    if not newer:
-        return (), ()
-    candidates = releases(without, case.requested, case.target, case.uv)
-    because = causes(newer, candidates, case.base, environment(case.target), case.bench)
-    chosen = requirements_of({name: files[name] for name in newer}, case.bench)
-    later = requirements_of({it.name: it.wheel for it in candidates if it.wheel and it.name in newer}, case.bench)
-    return held_back(delta.versions, newer, because, chosen, later), ()
-
-
-def _given(case: _Case, delta: Delta) -> tuple[Given, ...]:
+def _given(case: Case, delta: Delta) -> tuple[Given, ...]:
     present = {**case.base.held, **case.base.released}
     return tuple(
         sorted(
@@ -171,7 +136,7 @@ def _given(case: _Case, delta: Delta) -> tuple[Given, ...]:
     )
 
 
-def _wheel(case: _Case, name: str, version: str, file: File, graph: Graph) -> LockedWheel:
+def _wheel(case: Case, name: str, version: str, file: File, graph: Graph) -> LockedWheel:
     size = file.size
     if size < 0:
         size = case.bench.fetcher.fetch(file.url, file.digest, label=file.filename).stat().st_size

@@ -83,6 +83,7 @@ def refused(release: Release, target: PythonTarget, line: str) -> Finding:
         Severity.ERROR,
         f"{release.name} {release.version} has no wheel for {machine}{others}"
         + (", only an sdist" * bool(release.sdist)),
+        where=f"{release.name}=={release.version}",
         cause=line,
         ways_out=(
             *((build,) if release.sdist else ()),

@@ -10,6 +10,7 @@ from typing import Final
 from dari.errors import ConflictError, DariError, OutsideError, UsageError
 from dari.lock.addresses import without_credentials
 from dari.lock.guard import REFUSAL, guarded
+from dari.lock.refusal import refusal
 from dari.system import Completed, run
 from dari.values.finding import Finding, Severity
 from dari.values.python import PythonTarget
@@ -132,7 +133,7 @@ def _refused_build(text: str) -> ConflictError:
         "DARI-LOCK-SDIST",
         Severity.ERROR,
         f"{what} has no wheel, and what it requires can only be known by running its build on this host",
-        cause=name,
+        where=what,
         ways_out=(
             f'build = ["{name}"] in dari.toml, if you trust its code and it is pure Python',
             f"pin a version of {name} that has a wheel (an old version: pins led uv back to it)",
@@ -140,12 +141,7 @@ def _refused_build(text: str) -> ConflictError:
             "build with --engine",
         ),
     )
-    return ConflictError(
-        "DARI-LOCK-SDIST",
-        f"resolving the requirements: {finding.message}",
-        hint="; or ".join(finding.ways_out),
-        findings=(finding,),
-    )
+    return refusal("resolving the requirements", (finding,))
 
 
 def _first_cause(text: str) -> str:
