@@ -174,8 +174,10 @@ class _Seeking:
 
 def _chosen(archive: Archive, documents: list[dict[str, Any]]) -> dict[str, Any]:
     names = [name for document in documents for name in document.get("RepoTags") or ()]
-    wanted = _tagged(archive.name) if archive.name else ""
-    fitting = [document for document in documents if not wanted or wanted in (document.get("RepoTags") or ())]
+    wanted = str(Reference.parse(archive.name)) if archive.name else ""
+    fitting = [
+        document for document in documents if not wanted or wanted in map(_whole, document.get("RepoTags") or ())
+    ]
     if len(fitting) != 1:
         raise UsageError(
             "DARI-ARCHIVE-NAME",
@@ -208,6 +210,14 @@ def _range(stream: IO[bytes], offset: int, size: int) -> Iterator[bytes]:
 def _tagged(name: str) -> str:
     Reference.parse(name)
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _whole(name: object) -> str:
+    """Return a name as skopeo writes it: docker.io/library/app:1 for docker's app:1."""
+    try:
+        return str(Reference.parse(str(name)))
+    except Malformed:
+        return ""
 
 
 def _member(stream: IO[bytes], path: str, content: bytes) -> None:

@@ -13,7 +13,6 @@ from dari.image.blocks import block_compressor, settings
 from dari.image.packing import Press, pack
 from dari.image.tree import arranged
 from dari.system import Store
-from dari.values.config import History
 from dari.values.digest import Digest
 from dari.values.documents import canonical_json, json_object, member
 from dari.values.entry import LayerPlan
@@ -91,11 +90,6 @@ def make_layers(
         press = Press(pool, block_compressor(codec), in_flight)
         workshop = _Workshop(codec, store, progress, press, stop)
         return _all_made(plans, workshop, layers)
-
-
-def history_line(layer: MadeLayer, created: str) -> History:
-    """Return the history line of a layer made here."""
-    return History(f"dari: {layer.title}", created)
 
 
 def _all_made(plans: Sequence[LayerPlan], workshop: _Workshop, layers: Executor) -> tuple[MadeLayer, ...]:
