@@ -160,9 +160,9 @@ def test_a_symbol_table_of_libtorchs_size_is_read_quickly(tmp_path: Path) -> Non
     (tmp_path / "big.s").write_text(f'.text\n{names}\nret\n.section .note.GNU-stack,"",@progbits\n')
     subprocess.run(("gcc", "-shared", "-nostdlib", "-o", "big.so", "big.s"), cwd=tmp_path, check=True)
     raw = (tmp_path / "big.so").read_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     elf = read_elf(raw)
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5
     assert elf is not None
     assert len(elf.exported) >= 200_000
     packed = pack_symbols(elf.exported)
