@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -59,6 +60,16 @@ def test_a_build_that_is_killed_leaves_nothing_torn(tmp_path: Path, undisturbed:
             assert validate(Layout(tmp_path / "layout")) == ()
     assert _end(_start(tmp_path / "cache", tmp_path / "layout", "v1")) == (0, [undisturbed])
     assert validate(Layout(tmp_path / "layout")) == ()
+
+
+def test_an_interrupted_build_cleans_up(tmp_path: Path, undisturbed: str) -> None:
+    """Ctrl-C in the middle: every thread ends, no partial file stays, and the next run goes on from there."""
+    process = _start(tmp_path / "cache", tmp_path / "layout", "v1")
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _end(process)
+    assert not list((tmp_path / "cache").glob("partial/*"))
+    assert _end(_start(tmp_path / "cache", tmp_path / "layout", "v1")) == (0, [undisturbed])
 
 
 def test_builds_at_once_in_one_cache_and_one_layout(tmp_path: Path, undisturbed: str) -> None:

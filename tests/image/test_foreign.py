@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from dari.image import read_archive, read_layout, validate, write_archive, write
 from dari.system import Store
 from dari.values.entry import Entry, Kind
 from dari.values.image import Image
-from dari.values.media import Codec
+from dari.values.manifest import Manifest
+from dari.values.media import DOCKER_CONFIG, DOCKER_MANIFEST, Codec, layer_type
 from dari.values.progress import Silent
 from dari.values.reference import Archive, Layout
 from tests.support.oci import file, host_shell, image, run_bundle, unpacked
@@ -116,6 +118,22 @@ def test_skopeo_reads_the_layout_and_its_copy_is_the_same_image(store: Store, tm
     assert validate(copied) == ()
 
 
+def test_an_image_in_dockers_flavour_is_readable_in_a_layout(store: Store, tmp_path: Path) -> None:
+    """NGC's bases are Docker's schema 2; foreign programs read only OCI's in a layout, so that is what is written."""
+    oci = image(store, [file("base")])
+    layers = tuple(replace(one.descriptor, media_type=layer_type(Codec.GZIP, docker=True)) for one in oci.layers)
+    config = replace(oci.manifest.config, media_type=DOCKER_CONFIG)
+    base = replace(oci, manifest=Manifest.build(config, layers, media_type=DOCKER_MANIFEST))
+    built = image(store, [file("ours")], base=base)
+    assert built.manifest.media_type == DOCKER_MANIFEST
+    layout = _written(Layout(tmp_path / "layout", "v1"), built)
+    assert validate(layout) == ()
+    read = read_layout(layout)
+    assert read.config == built.config
+    assert json.loads(_run("skopeo", "inspect", f"oci:{layout.path}:v1"))["Digest"] == str(read.digest)
+    assert (unpacked(layout, tmp_path / "bundle") / "ours").exists()
+
+
 @pytest.mark.parametrize("codec", list(Codec))
 def test_skopeo_reads_the_docker_archive_and_writes_one_that_dari_reads(
     store: Store, tmp_path: Path, codec: Codec
@@ -172,7 +190,8 @@ _COMPRESS = """
 import hashlib, random, sys
 sys.path.append(sys.argv[1])
 from dari.image.blocks import block_compressor
-from dari.values.media import Codec
+from dari.values.manifest import Manifest
+from dari.values.media import DOCKER_CONFIG, DOCKER_MANIFEST, Codec, layer_type
 source = random.Random(3)
 words = [source.randbytes(9) for _ in range(300)]
 blocks = [bytearray(b"".join(source.choices(words, k=15_000))), bytearray(source.randbytes(100_000)),

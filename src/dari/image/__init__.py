@@ -1,7 +1,7 @@
 """OCI images with no engine: layers made, put on a base, written, read and checked."""
 
 from dari.image.archive import read_archive, write_archive
-from dari.image.assembly import MOST_LAYERS, MOST_LAYERS_THAT_DOCKER_RUNS, assemble
+from dari.image.assembly import MOST_LAYERS, MOST_LAYERS_THAT_DOCKER_RUNS, as_oci, assemble
 from dari.image.grouping import group
 from dari.image.layers import MadeLayer, make_layers
 from dari.image.layout import write_layout
@@ -13,6 +13,7 @@ __all__ = [
     "MOST_LAYERS_THAT_DOCKER_RUNS",
     "LayoutLayer",
     "MadeLayer",
+    "as_oci",
     "assemble",
     "group",
     "make_layers",

@@ -89,7 +89,20 @@ def assemble(
     together = (*(base.layers if base else ()), *layers)
     docker = base is not None and base.manifest.media_type == media.DOCKER_MANIFEST
     docker = docker and not any(media.layer_codec(layer.descriptor.media_type) is Codec.ZSTD for layer in together)
-    typed = tuple(_retyped(layer, docker=docker) for layer in together)
+    return _image(config, together, docker=docker, annotations=annotations)
+
+
+def as_oci(image: Image) -> Image:
+    """Return the image with OCI's media types. Config, layers and image id stay; a Docker manifest's digest changes."""
+    if image.manifest.media_type != media.DOCKER_MANIFEST:
+        return image
+    return _image(image.config, image.layers, docker=False, annotations=None)
+
+
+def _image(
+    config: ImageConfig, layers: Sequence[Layer], *, docker: bool, annotations: Mapping[str, str] | None
+) -> Image:
+    typed = tuple(_retyped(layer, docker=docker) for layer in layers)
     manifest = Manifest.build(
         Descriptor(media.DOCKER_CONFIG if docker else media.OCI_CONFIG, config.digest, len(config.raw)),
         tuple(layer.descriptor for layer in typed),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dari.errors import OutsideError, UsageError
-from dari.image.assembly import OnDisk
+from dari.image.assembly import OnDisk, as_oci
 from dari.image.blobs import put_document, put_layer
 from dari.system import locked, write_atomically
 from dari.values import media
@@ -32,13 +32,14 @@ def write_layout(layout: Layout, images: Sequence[Image], *, complete: bool, pro
     """Write one image, or several platforms' images under one index, as `layout.tag` ('latest' where it is empty).
 
     With `complete`, every layer's bytes are brought in; without, those with a registry as their origin are only
-    referenced. Layers from the cache are cloned or hard-linked where the file system can. Other tags of the layout
-    stay; the same tag is replaced; any number of processes may write at once. Returns what the tag now names. Raises
+    referenced. An image in Docker's flavour is written in OCI's (`as_oci`), since neither skopeo nor umoci reads the
+    other in a layout. Layers from the cache are cloned or hard-linked where the file system can. Other tags stay; the
+    same tag is replaced; any number of processes may write at once. Returns what the tag now names. Raises
     `UsageError` (DARI-LAYOUT-NOT-ONE), `OutsideError` (DARI-LAYOUT-UNWRITABLE).
     """
     if not images:
         raise UsageError("DARI-LAYOUT-NOT-ONE", f"writing {layout}: there is no image to write")
-    root = layout.path
+    root, images = layout.path, [as_oci(image) for image in images]
     try:
         _begin(root)
         for layer in _distinct(layer for image in images for layer in image.layers):
