@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from dari.errors import ConflictError
 from dari.lock.given import BasePython, Held
 from dari.lock.refusal import refusal
 from dari.lock.requirements import Line, Requested
@@ -60,14 +61,13 @@ def own_clashes(requested: Requested, base: BasePython) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def raise_clashes(findings: tuple[Finding, ...], detail: str = "") -> None:
-    """Raise one `ConflictError` (DARI-LOCK-CLASH) for all the findings, if there are any."""
-    if findings:
-        words = f"uv's own words: {_shortened(detail)}" if detail else ""
-        raise refusal("resolving the requirements", findings, detail=words)
+def contradiction(derivation: str, requested: Requested, base: BasePython) -> ConflictError:
+    """Return the error (DARI-LOCK-CLASH) for uv's derivation: the one line, the ways out, and uv's own words."""
+    detail = f"uv's own words: {_shortened(derivation)}"
+    return refusal("resolving the requirements", (_read(derivation, requested, base),), detail=detail)
 
 
-def unsatisfiable(derivation: str, requested: Requested, base: BasePython) -> Finding:
+def _read(derivation: str, requested: Requested, base: BasePython) -> Finding:
     """Read uv's derivation into the one contradiction that matters: the chain from a line to what it meets."""
     text = re.sub(r"\s+", " ", derivation)
     edges = _edges(text)

@@ -7,11 +7,8 @@ digest: it decides what dari says (who required what), never what is installed.
 import json
 import zipfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
-
-from packaging.metadata import parse_email
 
 from dari.errors import IntegrityError, OutsideError
 from dari.lock.files import File
@@ -24,6 +21,8 @@ _KIND: Final = "wheel-requires"
 
 def requirements_of(files: Mapping[str, File], bench: Workbench) -> Mapping[str, tuple[str, ...]]:
     """Return the Requires-Dist lines of each file, under the same key. Raises `OutsideError`, `IntegrityError`."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a build from a lock doesn't come here
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return dict(zip(files, pool.map(lambda file: _requires(file, bench), files.values()), strict=True))
 
@@ -46,6 +45,8 @@ def _requires(file: File, bench: Workbench) -> tuple[str, ...]:
     kept = bench.store.record(_KIND, str(file.digest))
     if kept is not None:
         return tuple(json.loads(kept))
+    from packaging.metadata import parse_email  # noqa: PLC0415 - it brings the email package with it
+
     found, _ = parse_email(_metadata(file, bench))
     requires = tuple(found.get("requires_dist", ()))
     bench.store.remember(_KIND, str(file.digest), json.dumps(requires).encode())

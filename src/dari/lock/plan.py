@@ -10,7 +10,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from dari.errors import ConflictError, OutsideError, UsageError
-from dari.lock.clash import raise_clashes, unsatisfiable
+from dari.lock.clash import contradiction
 from dari.lock.files import Release, read_pylock
 from dari.lock.given import BasePython, pins, write_shadow
 from dari.lock.requirements import Line, Requested
@@ -41,8 +41,7 @@ def delta_on(base: BasePython, requested: Requested, target: PythonTarget, uv: U
     )
     answer = run_uv(uv, (*arguments, *_requirements(requested, uv.work / "requirements.in")))
     if isinstance(answer, Unsatisfiable):
-        raise_clashes((unsatisfiable(answer.derivation, requested, base),), answer.derivation)
-        return Delta({}, ())
+        raise contradiction(answer.derivation, requested, base)
     versions = _changes(answer)
     if touched := sorted(versions.keys() & base.held.keys()):
         name = touched[0]

@@ -11,7 +11,7 @@ from dari.errors import ConflictError
 from dari.lock.addresses import relative_address
 from dari.lock.case import Case
 from dari.lock.checks import broken_consumers, check_hashes, check_protected
-from dari.lock.clash import own_clashes, raise_clashes
+from dari.lock.clash import own_clashes
 from dari.lock.comparison import raise_with_reason, what_is_held_back
 from dari.lock.files import File, Release
 from dari.lock.given import base_python
@@ -43,7 +43,8 @@ def resolve(project: Project, target: PythonTarget, inventory: Inventory, bench:
     """
     requested, notes = _wanted(read_requirements(project), project.lock, environment(target))
     base = base_python(inventory, target, project.lock)
-    raise_clashes(own_clashes(requested, base))
+    if clashes := own_clashes(requested, base):
+        raise refusal("resolving the requirements", clashes)
     if not requested.lines:
         return PythonResolution((), (), (), notes)
     bench.work.mkdir(parents=True, exist_ok=True)
