@@ -1,6 +1,7 @@
 """Reading from a real registry: manifests, configs, layers, the cache, and what isn't there."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from dari.errors import IntegrityError, OutsideError, UsageError
 from dari.registry import Client
 from dari.system import Store
+from dari.values import media
 from dari.values.digest import Digest
 from dari.values.image import Image
-from dari.values.manifest import Descriptor, Index
+from dari.values.manifest import Descriptor, Index, Manifest
 from dari.values.platform import Platform
 from dari.values.progress import Silent
 from dari.values.reference import Reference
@@ -175,3 +177,40 @@ def test_a_layer_damaged_at_rest_is_found(client: Client, registry: RunningRegis
             got += len(chunk)
     assert caught.value.id == "DARI-REGISTRY-DIGEST"
     assert got < 2 << 20
+
+
+CONTRADICTIONS: dict[str, Callable[[Image], tuple[bytes, tuple[Descriptor, ...]]]] = {
+    "a config that is not JSON": lambda made: (b"junk", made.manifest.layers),
+    "a config that is a list": lambda made: (b"[]", made.manifest.layers),
+    "fewer layers than diffIDs": lambda made: (made.config.raw, made.manifest.layers[:1]),
+    "nested too deep": lambda made: (b'{"config":' * 100_000, made.manifest.layers),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_a_document_that_cannot_be_read_says_whose_it_is(
+    case: str, client: Client, registry: RunningRegistry, repository: str
+) -> None:
+    """A broken or contradictory config is an error that names the image, never a traceback."""
+    made = images.image(b"one", b"two")
+    raw, layers = CONTRADICTIONS[case](made)
+    config = replace(made.config, raw=raw)
+    manifest = Manifest.build(Descriptor(media.OCI_CONFIG, Digest.of(raw), len(raw)), layers)
+    target = Reference.parse(f"{registry.host}/{repository}:v1")
+    client.push(Image(manifest, config, made.layers), target)
+    with pytest.raises(OutsideError, match=repository) as caught:
+        client.image(target, images.AMD64)
+    assert caught.value.id == "DARI-REGISTRY-DOCUMENT"
+
+
+def test_an_artifact_is_not_an_image(client: Client, registry: RunningRegistry, repository: str) -> None:
+    """What was attached to an image can't be taken for one."""
+    made = images.image(b"one")
+    target = Reference.parse(f"{registry.host}/{repository}:v1")
+    client.push(made, target)
+    attached = client.attach(
+        target, made.manifest.descriptor, artifact_type="a/b", media_type="text/plain", content=b"x"
+    )
+    with pytest.raises(UsageError, match="not an image but 'a/b'") as caught:
+        client.image(target.at(attached.digest), images.AMD64)
+    assert caught.value.id == "DARI-REGISTRY-ARTIFACT"

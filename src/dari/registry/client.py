@@ -26,7 +26,7 @@ class Client:
 
     Every method raises `OutsideError` for what fails outside (DARI-NETWORK-…, DARI-REGISTRY-…), with `temporary` where
     it may pass (it was tried `patience.tries` times by then); `IntegrityError` for bytes that aren't what their digest
-    says; `UsageError` for what the user named and isn't there; `Malformed` for documents that can't be read.
+    says; `UsageError` for what the user named and isn't there.
     """
 
     def __init__(self, settings: Settings, progress: Progress, patience: Patience | None = None) -> None:

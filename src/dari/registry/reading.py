@@ -3,6 +3,8 @@
 Whatever is named by a digest is kept in the cache, so that a pinned base costs no network the second time.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 from dari.errors import IntegrityError, OutsideError, UsageError
@@ -32,13 +34,14 @@ _OK: Final = 200
 def manifest(session: Session, reference: Reference) -> Manifest | Index:
     """Read a manifest or an index, from the cache where the reference has a digest and it is there.
 
-    Raises `UsageError` (DARI-REGISTRY-TAG), `OutsideError`, `IntegrityError` (DARI-REGISTRY-DIGEST), `Malformed`.
+    Raises `UsageError` (DARI-REGISTRY-TAG), `OutsideError`, `IntegrityError` (DARI-REGISTRY-DIGEST).
     """
     store = Store(session.settings.cache)
-    if raw := _cached(store, reference.digest):
-        return parse_manifest(raw)
-    raw, media_type = session.persist(lambda: _fetch(session, reference))
-    found = parse_manifest(raw, media_type)
+    raw, media_type = _cached(store, reference.digest), ""
+    if raw is None:
+        raw, media_type = session.persist(lambda: _fetch(session, reference))
+    with readable(f"reading the manifest of {reference}"):
+        found = parse_manifest(raw, media_type)
     store.put(raw)
     return found
 
@@ -52,15 +55,16 @@ def head(session: Session, reference: Reference) -> Descriptor | None:
         with session.answered(request, reference, _OK, NOT_FOUND) as response:
             if response.status == NOT_FOUND:
                 return None
-            digest, size = response.header("Docker-Content-Digest"), length(response)
+            digest, size = _named_digest(response, purpose), length(response)
             media_type = response.header("Content-Type").partition(";")[0].strip()
-            known = digest and size >= 0 and media_type in (*media.MANIFESTS, *media.INDEXES)
-            return Descriptor(media_type, Digest.parse(digest), size) if known else response
+            known = size >= 0 and media_type in (*media.MANIFESTS, *media.INDEXES)
+            return Descriptor(media_type, digest, size) if digest and known else response
 
     found = session.persist(attempt)
     if isinstance(found, Response):  # it exists, but the registry leaves out what it is
         raw, media_type = session.persist(lambda: _fetch(session, reference))
-        return parse_manifest(raw, media_type).descriptor
+        with readable(purpose):
+            return parse_manifest(raw, media_type).descriptor
     return found
 
 
@@ -86,13 +90,15 @@ def image(session: Session, reference: Reference, platform: Platform) -> Image:
             f"reading {reference}: it is not an image but {kind!r}",
             hint="name an image; dari inspect REF shows what a reference is",
         )
-    config = ImageConfig.parse(blob(session, reference, found.config, CONFIG_LIMIT))
+    raw = blob(session, reference, found.config, CONFIG_LIMIT)
+    with readable(f"reading the config of {reference}"):
+        config = ImageConfig.parse(raw)
     if not platform.runs(config.platform):
         raise _other_platform(reference, platform, (config.platform,))
     if len(config.diff_ids) != len(found.layers):
-        raise Malformed(
-            "DARI-CONFIG-MALFORMED",
-            f"reading {reference}: {len(found.layers)} layers in its manifest, {len(config.diff_ids)} in its config",
+        raise _unreadable(
+            f"reading {reference}",
+            f"its manifest lists {len(found.layers)} layers, its config {len(config.diff_ids)}",
         )
     pinned = reference.at(found.digest)
     layers = zip(found.layers, config.diff_ids, strict=True)
@@ -124,9 +130,7 @@ def _fetch(session: Session, reference: Reference) -> tuple[bytes, str]:
         if response.status == NOT_FOUND:
             raise _unknown(reference)
         raw = limited(response, purpose, MANIFEST_LIMIT)
-        said = response.header("Docker-Content-Digest")
-        expected = reference.digest or (Digest.parse(said) if said else None)
-        if expected:
+        if expected := reference.digest or _named_digest(response, purpose):
             raw = b"".join(verified(iter((raw,)), expected, len(raw), purpose))
         return raw, response.header("Content-Type").partition(";")[0].strip()
 
@@ -140,6 +144,32 @@ def limited(response: Response, purpose: str, limit: int) -> bytes:
             raise _too_large(purpose, limit)
         parts.append(chunk)
     return b"".join(parts)
+
+
+@contextlib.contextmanager
+def readable(purpose: str) -> Iterator[None]:
+    """Say of a document that can't be read whose it is and what for. Raises `OutsideError` (DARI-REGISTRY-DOCUMENT)."""
+    try:
+        yield
+    except Malformed as error:
+        raise _unreadable(purpose, str(error)) from error
+
+
+def _unreadable(purpose: str, reason: str) -> OutsideError:
+    return OutsideError(
+        "DARI-REGISTRY-DOCUMENT",
+        f"{purpose}: {reason}",
+        hint="the image has to be pushed again, by a tool that writes what the OCI image specification says",
+    )
+
+
+def _named_digest(response: Response, purpose: str) -> Digest | None:
+    """Return the digest that the registry names, or None where it names none."""
+    text = response.header("Docker-Content-Digest")
+    try:
+        return Digest.parse(text) if text else None
+    except Malformed as error:
+        raise _unreadable(purpose, f"the registry names as its digest: {error}") from error
 
 
 def _cached(store: Store, digest: Digest | None) -> bytes | None:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urljoin
 
 from dari.errors import OutsideError, UsageError
 from dari.registry.pushing import put_manifest
-from dari.registry.reading import MANIFEST_LIMIT, head, limited, manifest
+from dari.registry.reading import MANIFEST_LIMIT, head, limited, manifest, readable
 from dari.registry.session import Session
 from dari.registry.uploads import Content, bring
 from dari.registry.wire import origin
@@ -94,7 +94,8 @@ def _page(session: Session, reference: Reference, path: str) -> tuple[Index | No
             if response.status != _OK:
                 return None, ""
             link = response.header("Link")
-            index = Index.parse(limited(response, purpose, MANIFEST_LIMIT))
+            with readable(purpose):
+                index = Index.parse(limited(response, purpose, MANIFEST_LIMIT))
             target = urljoin(request.url, link[link.find("<") + 1 : link.find(">")]) if 'rel="next"' in link else ""
             return index, target if target and origin(target) == origin(request.url) else ""
 
