@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -14,6 +15,7 @@ from dari.values.entry import Entry, Kind
 from dari.values.lock import LockedDeb
 
 _KIND: Final = "deb-listing-1"
+Openers = Mapping[str, Callable[[], BinaryIO]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Package:
     control: Control
     entries: tuple[Entry, ...]
     conffiles: Mapping[str, str]  # absolute path → md5 in hex, as dpkg's status has them
+    md5sums: bytes = b""  # the file of that name, for a package that doesn't bring it, as dpkg then makes it
 
     @property
     def name(self) -> str:
@@ -43,44 +46,49 @@ def read_package(path: Path, deb: LockedDeb, store: Store) -> Package:
     kept = store.record(_KIND, str(deb.digest))
     if kept is None:
         entries = data_entries(path, deb)
-        sums = _sums(entries, described.conffiles)
+        sums = _sums(entries, described)
         rows = [_row(entry) for entry in entries]
-        store.remember(_KIND, str(deb.digest), json.dumps({"entries": rows, "conffiles": sums}).encode())
+        store.remember(_KIND, str(deb.digest), json.dumps({"entries": rows, "md5": sums}).encode())
     else:
         document = json.loads(kept)
-        sums = document["conffiles"]
+        sums = document["md5"]
         rows = document["entries"]
-    return Package(deb, described, tuple(_entry(row, path, deb) for row in rows), sums)
+    # Whoever opens one file is likely to open more: the package is unpacked again at most once.
+    again = cache(lambda: {entry.path: entry.open for entry in data_entries(path, deb) if entry.open})
+    conffiles = {name: sums[name] for name in described.conffiles if name in sums}
+    others = "".join(f"{digest}  {name[1:]}\n" for name, digest in sums.items() if name not in conffiles)
+    made = tuple(_entry(row, deb, again) for row in rows)
+    return Package(deb, described, made, conffiles, others.encode("utf-8", "surrogateescape"))
 
 
-def _sums(entries: tuple[Entry, ...], conffiles: tuple[str, ...]) -> dict[str, str]:
-    wanted = {name.lstrip("/") for name in conffiles}
+def _sums(entries: tuple[Entry, ...], described: Control) -> dict[str, str]:
+    wanted = {name.lstrip("/") for name in described.conffiles}
     sums = {}
     for entry in entries:
-        if entry.path in wanted and entry.open:
+        if entry.open and (entry.path in wanted or "md5sums" not in described.files):
             running = hashlib.md5(usedforsecurity=False)  # what dpkg's status format asks for
             with entry.open() as stream:
                 while chunk := stream.read(CHUNK):
                     running.update(chunk)
             sums[f"/{entry.path}"] = running.hexdigest()
-    return {name: sums[name] for name in conffiles if name in sums}
+    return sums
 
 
 def _row(entry: Entry) -> list[Any]:
     return [entry.path, entry.kind, entry.mode, entry.size, entry.target, entry.uid, entry.gid, entry.mtime]
 
 
-def _entry(row: list[Any], path: Path, deb: LockedDeb) -> Entry:
+def _entry(row: list[Any], deb: LockedDeb, again: Callable[[], Openers]) -> Entry:
     name, kind = row[0], Kind(row[1])
-    opener = _opener(name, path, deb) if kind is Kind.FILE else None
+    opener = _opener(name, deb, again) if kind is Kind.FILE else None
     return Entry(name, kind, row[2], row[3], row[4], row[5], row[6], row[7], opener)
 
 
-def _opener(name: str, path: Path, deb: LockedDeb) -> Callable[[], BinaryIO]:
+def _opener(name: str, deb: LockedDeb, again: Callable[[], Openers]) -> Callable[[], BinaryIO]:
     def open_again() -> BinaryIO:
-        for entry in data_entries(path, deb):
-            if entry.path == name and entry.open:
-                return entry.open()
-        raise IntegrityError("DARI-DEB-MALFORMED", f"reading the package {deb.name}: {name!r} is no longer in it")
+        opener = again().get(name)
+        if opener is None:
+            raise IntegrityError("DARI-DEB-MALFORMED", f"reading the package {deb.name}: {name!r} is no longer in it")
+        return opener()
 
     return open_again

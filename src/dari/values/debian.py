@@ -21,6 +21,10 @@ _RELATION: Final = re.compile(
     r"\s*(?:\(\s*(?P<operator><<|<=|>=|>>|=|<|>)\s*(?P<version>[^()\s]+)\s*\))?"
     r"\s*(?:\[(?P<architectures>[^\[\]]*)\])?\s*(?:<[^<>]*>\s*)*"
 )
+_INSTALL_STATE: Final = re.compile(
+    r"var/lib/dpkg/(?:alternatives/[^/]+|diversions|statoverride|triggers/(?!Lock|Unincorp)[^/]+)"
+    r"|var/lib/apt/extended_states|var/lib/shells\.state|etc/(?:passwd|group|shells|ca-certificates\.conf)"
+)
 # The order of characters: '~' before the end, the end before letters, letters before everything else.
 _TILDE: Final = -1
 _END: Final = 0
@@ -161,6 +165,14 @@ def installed_packages(status: bytes) -> tuple[DebianPackage, ...]:
             )
         )
     return tuple(found)
+
+
+def is_install_state(path: str) -> bool:
+    """Say whether a base's file is one that installing packages reads and changes.
+
+    They are small, and hold no secrets: /etc/shadow is not among them.
+    """
+    return _INSTALL_STATE.fullmatch(path) is not None
 
 
 def _order(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:

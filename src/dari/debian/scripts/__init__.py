@@ -1,0 +1,1 @@
+"""What maintainer scripts come to, worked out without running them."""
