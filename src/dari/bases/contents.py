@@ -109,7 +109,7 @@ def constraint_lines(merged: Merged, environment: Mapping[str, str]) -> tuple[st
     lines: dict[str, None] = {}
     for path in dict.fromkeys(name.removeprefix("file://").strip("/") for name in named):
         for line in (merged.text(path) or "").replace("\\\n", " ").splitlines():
-            pin = re.sub(r"(?:^|\s)#.*", "", line).strip()
+            pin = " ".join(re.sub(r"(?:^|\s)#.*", "", line).split())
             if pin and not pin.startswith("-"):
                 lines[pin] = None
     return tuple(lines)

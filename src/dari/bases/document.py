@@ -170,15 +170,25 @@ def _read_python(document: object) -> PythonTarget:
 
 
 def _distribution(one: Distribution) -> list[object]:
-    below = f"{one.location}/"
-    # Nearly every path lies in the site directory: written relative to it, marked by a leading './'.
-    paths = [f"./{path[len(below) :]}" if path.startswith(below) else path for path in one.paths]
-    return [one.name, one.version, one.location, one.requires, paths, one.protected]
+    return [
+        one.name,
+        one.version,
+        one.location,
+        one.requires,
+        [_relative(path, one) for path in one.paths],
+        one.protected,
+    ]
+
+
+def _relative(path: str, one: Distribution) -> str:
+    """Write a path as seen from the site directory, where nearly all lie; any other with a leading slash."""
+    below = path.removeprefix(f"{one.location}/")
+    return f"/{path}" if below == path or below.startswith("/") else below
 
 
 def _read_distribution(row: list[object]) -> Distribution:
     name, version, location = _words(row[:3], 3)
-    paths = tuple(f"{location}{path[1:]}" if path.startswith("./") else path for path in _texts(row[4]))
+    paths = tuple(path[1:] if path.startswith("/") else f"{location}/{path}" for path in _texts(row[4]))
     return Distribution(name, version, location, _texts(row[3]), paths, row[5] is True)
 
 

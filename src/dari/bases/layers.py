@@ -16,7 +16,7 @@ from dari.values.fact import Fact
 from dari.values.inventory import SymbolSet
 
 _LARGEST_TEXT: Final = 32 << 20
-_MOST_KEPT: Final = 192 << 20  # of names and texts of one layer: far above any real one (300 000 files: 25 MB)
+_MOST_KEPT: Final = 128 << 20  # of names and texts of one layer: far above any real one (300 000 files: 25 MB)
 _LONGEST_PATH: Final = 4096  # PATH_MAX
 _BATCH: Final = 4096
 _GLIBC_BANNER: Final = re.compile(rb"release version (\d{1,2}\.\d{1,3})[.,]")
