@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,21 +44,26 @@ class Run:
     memory: float
 
 
+# A process of its own, small: a child's peak memory as the kernel counts it begins with its parent's.
+LAUNCHER = """
+import os, resource, subprocess, sys, time
+begin = time.perf_counter()
+code = subprocess.call(sys.argv[2:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+open(sys.argv[1], "w").write(f"{time.perf_counter() - begin} {used}")
+sys.exit(code)
+"""
+
+
 def timed(argv: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> Run:
     """Run a command to a good end and time it."""
-    begin = time.perf_counter()
-    with tempfile.TemporaryFile() as complaint:
-        process = subprocess.Popen(
-            argv, cwd=folder, env={**os.environ, **environment}, stdout=complaint, stderr=complaint
-        )
-        _, status, usage = os.wait4(process.pid, 0)  # of this process and those it waited for, not of earlier ones
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            complaint.seek(0)
-            sys.exit(
-                f"{' '.join(map(str, argv))} ended with {process.returncode}:\n{complaint.read().decode()[-3000:]}"
-            )
-    return Run(time.perf_counter() - begin, usage.ru_maxrss / 1000)
+    figures = folder / "figures.txt"
+    command = (sys.executable, "-I", "-S", "-c", LAUNCHER, figures, *argv)
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stderr.decode()[-3000:]}")
+    seconds, memory = figures.read_text(encoding="ascii").split()
+    return Run(float(seconds), float(memory))
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Peer:
 
     def forget(self) -> None:
         """Empty the cache."""
-        if self.name == "buildah":
+        if self.name != "dari":
             subprocess.run(
                 ["buildah", "rm", "-a"], env={**os.environ, **self.environment}, capture_output=True, check=False
             )
@@ -93,10 +97,12 @@ def dari(host: str, work: Path, project: Path) -> Peer:
     return Peer("dari", (command,), {"DARI_CACHE": str(cache)}, cache)
 
 
-def buildah(host: str, work: Path, project: Path) -> Peer:
-    """Describe buildah's side: chroot isolation, overlay storage, pip's cache switched off as in most Dockerfiles."""
-    cache = work / "buildah"
-    (work / "storage.conf").write_text(
+def buildah(host: str, work: Path, project: Path, *, layers: bool) -> Peer:
+    """Describe buildah's side: as it comes, or with --layers, which keeps what a RUN made for the next build."""
+    name = "buildah --layers" if layers else "buildah"
+    cache = work / name.replace(" ", "")
+    configuration = work / f"{cache.name}.conf"
+    configuration.write_text(
         f'[storage]\ndriver="overlay"\ngraphroot="{cache}/root"\nrunroot="{cache}/run"\n', encoding="utf-8"
     )
     image = f"{host}/bench/buildah:v1"
@@ -111,7 +117,7 @@ def buildah(host: str, work: Path, project: Path) -> Peer:
         f"{CA}:{CA}:ro",
     )
     commands = ((*build, "-t", image, project), ("buildah", "push", "--tls-verify=false", image))
-    return Peer("buildah", commands, {"CONTAINERS_STORAGE_CONF": str(work / "storage.conf")}, cache)
+    return Peer(name, commands, {"CONTAINERS_STORAGE_CONF": str(configuration)}, cache)
 
 
 def write_project(folder: Path, base: str, requirements: Sequence[str]) -> None:
@@ -132,7 +138,7 @@ def write_project(folder: Path, base: str, requirements: Sequence[str]) -> None:
 
 
 @contextmanager
-def world(base_megabytes: int, requirements: Sequence[str]) -> Iterator[tuple[Path, tuple[Peer, Peer]]]:
+def world(base_megabytes: int, requirements: Sequence[str]) -> Iterator[tuple[Path, tuple[Peer, ...]]]:
     """Set up a registry with the base in it, the project, the lock and the inventory."""
     with tempfile.TemporaryDirectory(prefix="dari-bench-") as name:
         work = Path(name)
@@ -145,13 +151,18 @@ def world(base_megabytes: int, requirements: Sequence[str]) -> Iterator[tuple[Pa
             )
             base = f"{registry.host}/nvidia/pytorch:24.12-py3"
             write_project(work / "project", base, requirements)
-            peers = (dari(registry.host, work, work / "project"), buildah(registry.host, work, work / "project"))
+            project = work / "project"
+            peers = (
+                dari(registry.host, work, project),
+                buildah(registry.host, work, project, layers=False),
+                buildah(registry.host, work, project, layers=True),
+            )
             timed((DARI, "-q", "bases", "scan", base, "--attach"), peers[0].environment, work)
             timed((DARI, "-q", "lock", work / "project"), peers[0].environment, work)
             yield work, peers
 
 
-def measure(folder: Path, peers: tuple[Peer, Peer]) -> dict[str, dict[str, Run]]:
+def measure(folder: Path, peers: tuple[Peer, ...]) -> dict[str, dict[str, Run]]:
     """Time each side in each situation."""
     results: dict[str, dict[str, Run]] = {"cold": {}, "one line changed": {}, "nothing changed": {}}
     for peer in peers:
@@ -176,13 +187,12 @@ def main() -> None:
     if chosen.json:
         print(json.dumps({case: {name: vars(run) for name, run in runs.items()} for case, runs in results.items()}))
         return
-    print(f"{'':18}{'dari':>10}{'buildah':>10}{'ratio':>9}{'dari MB':>10}{'buildah MB':>12}")
     for case, runs in results.items():
-        ours, theirs = runs["dari"], runs["buildah"]
-        print(
-            f"{case:18}{ours.seconds:9.2f}s{theirs.seconds:9.2f}s{theirs.seconds / ours.seconds:8.1f}x"
-            f"{ours.memory:10.0f}{theirs.memory:12.0f}"
-        )
+        ours = runs["dari"]
+        print(f"{case:17} dari {ours.seconds:7.2f} s {ours.memory:4.0f} MB", end="")
+        for name, theirs in list(runs.items())[1:]:
+            print(f"   {name} {theirs.seconds:7.2f} s: {theirs.seconds / ours.seconds:6.1f}x", end="")
+        print()
 
 
 if __name__ == "__main__":

@@ -15,5 +15,7 @@ find_uv() {
 
 sync() {
     uv=$(find_uv)
-    UV_PYTHON_DOWNLOADS=never "$uv" sync --quiet --frozen "$@"
+    UV_PYTHON_DOWNLOADS=never "$uv" sync --quiet --frozen --compile-bytecode "$@"
+    # Where PYTHONDONTWRITEBYTECODE is set, every start would compile dari anew: 0.3 s.
+    env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -q src
 }

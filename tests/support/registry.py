@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import time
@@ -15,6 +16,7 @@ USER: Final = "dari"
 PASSWORD: Final = "correct horse: battery"  # noqa: S105 - of a registry that lives for one test
 # bcrypt of PASSWORD at the lowest cost; docker-registry reads no other kind.
 _HTPASSWD: Final = "dari:$2y$04$abcdefghijklmnopqrstuuLWwnUiysqxaAvQXpJaPAchjKHrkmxwG\n"
+_REQUEST: Final = re.compile(r'\] "([A-Z]+) (\S+) HTTP/')
 _START_SECONDS: Final = 10.0
 
 
@@ -24,6 +26,10 @@ class RunningRegistry:
 
     host: str
     folder: Path
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Return method and path of every request that was answered so far, from the access log."""
+        return _REQUEST.findall((self.folder / "log").read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager
@@ -35,7 +41,7 @@ def running_registry(
     port = free_port()
     settings: dict[str, object] = {
         "version": "0.1",
-        "log": {"level": "info", "formatter": "json"},
+        "log": {"level": "warn"},  # beside it, a line for each request: see `requests`
         "storage": {"filesystem": {"rootdirectory": str(folder / "storage")}, "delete": {"enabled": True}},
         "http": {"addr": f"127.0.0.1:{port}"}
         | ({"tls": {"certificate": str(certificate[0]), "key": str(certificate[1])}} if certificate else {}),

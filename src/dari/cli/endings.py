@@ -30,7 +30,7 @@ def ending(error: BaseException) -> int:  # noqa: PLR0911 - one way out for each
         case KeyboardInterrupt() | click.Abort():
             _tell("interrupted", "DARI-INTERRUPTED", "nothing half-written is left; the next run goes on from here")
             return INTERRUPTED
-        case BrokenPipeError():
+        case BrokenPipeError() | SystemExit():  # the reader of a pipe has gone; click turns that into SystemExit
             _silence_stdout()
             return 0
         case ConflictError():

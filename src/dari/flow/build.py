@@ -14,7 +14,7 @@ from dari.flow.publish import Publication, publish
 from dari.flow.push import push_document, push_rows
 from dari.flow.session import Session
 from dari.flow.sources import open_pinned
-from dari.image import MOST_LAYERS, MadeLayer, assemble, group, make_layers
+from dari.image import MOST_LAYERS_THAT_DOCKER_RUNS, MadeLayer, assemble, group, make_layers
 from dari.survey import read_project
 from dari.values.amounts import bytes_text, plural
 from dari.values.config import ConfigChange
@@ -82,7 +82,7 @@ def _built(project: Project, lock: Lock, one: PlatformLock, session: Session) ->
     base = Base(location, open_pinned(location, one.platform, session) if location else None, session)
     parts = content(project, one, base, session)
     findings = prove(project, parts, base, session)
-    room = MOST_LAYERS - (len(base.image.layers) if base.image else 0)
+    room = MOST_LAYERS_THAT_DOCKER_RUNS - (len(base.image.layers) if base.image else 0)
     layers = make_layers(
         plans(parts, room),
         codec=project.codec,
@@ -102,8 +102,12 @@ def _built(project: Project, lock: Lock, one: PlatformLock, session: Session) ->
 
 
 def plans(parts: Content, room: int) -> tuple[LayerPlan, ...]:
-    """Group parts into layers, what changes least lowest: root and Debian packages, wheels, then the project's files."""
-    system = (LayerPlan("debian packages", (*parts.root, *parts.debs)),) if parts.root or parts.debs else ()
+    """Group parts into layers, what changes least lowest: Debian packages, wheels, then the project's files."""
+    debian = (*parts.root, *parts.debs)
+    system = (
+        *([LayerPlan("debian packages", debian)] if debian else []),
+        *(LayerPlan(part.name, (part,)) for part in parts.replaced),
+    )
     files = tuple(LayerPlan(part.name, (part,)) for part in parts.files)
     wheels = group(parts.wheels, target=LAYER_TARGET, most=room - len(system) - len(files))
     return (*system, *(LayerPlan(_title(one), one) for one in wheels), *files)

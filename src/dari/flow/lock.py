@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from dari.bases import scratch_inventory
+from dari.debian import python_target
 from dari.debian import resolve as resolve_debs
 from dari.errors import ConflictError, UsageError
 from dari.flow.inventories import inventory_of
+from dari.flow.packages import refuse_scripts
 from dari.flow.session import Session
 from dari.flow.sources import open_pinned, pin
 from dari.flow.wheels import wheel_files
@@ -93,11 +95,7 @@ def _platform(
     image = open_pinned(base, platform, session) if base else None
     inventory = _inventory(project, base, image, platform, session)
     debs = _debs(project, inventory, platform, session)
-    target = (
-        inventory.python
-        if isinstance(inventory.python, Known)
-        else __import__("dari.debian").debian.python_target(debs, platform)
-    )
+    target = inventory.python if isinstance(inventory.python, Known) else python_target(debs, platform)
     python = target.value if isinstance(target, Known) else None
     result, findings = _resolved(project, python, inventory, session)
     return PlatformLock(
@@ -122,7 +120,7 @@ def _inventory(
 def _debs(project: Project, inventory: Inventory, platform: Platform, session: Session) -> tuple[LockedDeb, ...]:
     if not project.apt:
         return ()
-    return resolve_debs(
+    debs = resolve_debs(
         project.apt,
         sources=project.apt_sources or inventory.apt_sources,
         installed=inventory.packages,
@@ -130,6 +128,8 @@ def _debs(project: Project, inventory: Inventory, platform: Platform, session: S
         fetcher=session.downloads,
         store=session.store,
     )
+    refuse_scripts(debs, inventory, session, scratch=project.base == SCRATCH)
+    return debs
 
 
 def _resolved(

@@ -1,26 +1,25 @@
 """Lock → Parts: the content of the image to be, by cause, each opened only when its layer isn't cached."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from dari.debian import root_part
 from dari.errors import UsageError
 from dari.flow.inventories import inventory_of
+from dari.flow.packages import package_parts
 from dari.flow.session import Session
 from dari.flow.wheels import wheel_files
 from dari.survey import project_parts
 from dari.values.entry import Part
 from dari.values.image import Image
 from dari.values.inventory import Inventory
-from dari.values.lock import LockedDeb, LockedWheel, PlatformLock
+from dari.values.lock import LockedWheel, PlatformLock
 from dari.values.project import Project
 from dari.values.reference import Location
-from dari.wheels import wheel_part
+from dari.wheels import replaced_part, wheel_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,7 @@ class Content:
 
     root: tuple[Part, ...]
     debs: tuple[Part, ...]
+    replaced: tuple[Part, ...]  # whiteouts of base distributions that `allow` replaces
     wheels: tuple[Part, ...]
     files: tuple[Part, ...]
     causes: dict[str, str]  # part name → the requirement, apt package or file that brought it
@@ -36,7 +36,7 @@ class Content:
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts, lowest first."""
-        return (*self.root, *self.debs, *self.wheels, *self.files)
+        return (*self.root, *self.debs, *self.replaced, *self.wheels, *self.files)
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Base:
 def content(project: Project, lock: PlatformLock, base: Base, session: Session) -> Content:
     """Fetch what the lock names (from the cache, where it is there) and describe it as parts."""
     wheels = _wheels(project, lock, session)
-    debs = _debs(lock, base, session)
     causes = {part.name: ", ".join(wheel.required_by) for part, wheel in zip(wheels, lock.wheels, strict=True)}
     return Content(
         root=(root_part(lock.platform),) if base.image is None else (),
-        debs=debs,
+        debs=package_parts(lock.debs, base.inventory if lock.debs else None, lock.platform, session),
+        replaced=_replaced(project, lock, base),
         wheels=wheels,
         files=project_parts(project, session.store),
         causes=causes,
@@ -82,28 +82,17 @@ def _wheels(project: Project, lock: PlatformLock, session: Session) -> tuple[Par
     )
 
 
+def _replaced(project: Project, lock: PlatformLock, base: Base) -> tuple[Part, ...]:
+    """Return the whiteouts of base distributions that the project replaces on purpose."""
+    allowed = {canonicalize_name(name) for name in project.lock.allow}
+    names = tuple(wheel.name for wheel in lock.wheels if canonicalize_name(wheel.name) in allowed)
+    if not names or lock.python is None or base.inventory is None:
+        return ()
+    part = replaced_part(base.inventory, names, lock.python)
+    return (part,) if part else ()
+
+
 def _is_requested(wheel: LockedWheel) -> bool:
     """Say whether the project itself names this distribution (PEP 376's REQUESTED)."""
     names = (re.match(r"[A-Za-z0-9._-]+", line) for line in wheel.required_by)
     return any(name is not None and canonicalize_name(name[0]) == canonicalize_name(wheel.name) for name in names)
-
-
-def _debs(lock: PlatformLock, base: Base, session: Session) -> tuple[Part, ...]:
-    if not lock.debs:
-        return ()
-
-    def fetched(deb: LockedDeb) -> Path:
-        if session.store.holds(deb.digest, deb.size):
-            return session.store.path(deb.digest)
-        return session.downloads.fetch(deb.url, deb.digest, size=deb.size, label=f"{deb.name} {deb.version}")
-
-    with ThreadPoolExecutor(session.settings.uploads) as pool:
-        try:
-            paths = tuple(pool.map(fetched, lock.debs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    links = base.inventory.directory_links if base.inventory else root_links(lock.platform)
-    return tuple(
-        deb_part(path, deb, platform=lock.platform, links=links) for path, deb in zip(paths, lock.debs, strict=True)
-    )

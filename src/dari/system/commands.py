@@ -1,6 +1,8 @@
 """Running other programs: an argv tuple, never a shell string, always with a time limit."""
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,21 +34,33 @@ def run(
     A non-zero status is a value, not an error: the caller knows what it means.
     """
     try:
-        completed = subprocess.run(
+        process = subprocess.Popen(
             argv,
             env={**os.environ, **(environment or {})},
             cwd=directory,
-            timeout=timeout,
-            check=False,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # its own children end with it: see `_end`
         )
     except FileNotFoundError as error:
         raise OutsideError("DARI-PROGRAM-MISSING", f"running {argv[0]!r}: there is no such program") from error
-    except subprocess.TimeoutExpired as error:
-        raise OutsideError(
-            "DARI-PROGRAM-TIMEOUT", f"running {argv[0]!r}: no end after {timeout:.0f} s", temporary=True
-        ) from error
-    return Completed(argv, completed.returncode, completed.stdout, completed.stderr)
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            message = f"running {argv[0]!r}: no end after {timeout:.0f} s"
+            raise OutsideError("DARI-PROGRAM-TIMEOUT", message, temporary=True) from error
+        except BaseException:
+            _end(process)
+            raise
+    return Completed(argv, process.returncode, stdout, stderr)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Kill a program and whatever it started: a build's compiler must not outlive the build."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

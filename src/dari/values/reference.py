@@ -41,6 +41,8 @@ class Reference:
         else:
             registry, path = "docker.io", rest
         path, colon, tag = path.partition(":")
+        if registry == "docker.io" and "/" not in path and "." in path:  # no official image has a dot: it's a host
+            registry, path = path, ""
         if registry in {"docker.io", "index.docker.io"}:
             registry, path = "docker.io", path if "/" in path else f"library/{path}"
         problem = _problem(registry, path, tag if colon else "latest")

@@ -2,5 +2,6 @@
 
 from dari.wheels.inspection import inspect_wheel
 from dari.wheels.part import wheel_part
+from dari.wheels.replacing import replaced_part
 
-__all__ = ["inspect_wheel", "wheel_part"]
+__all__ = ["inspect_wheel", "replaced_part", "wheel_part"]
