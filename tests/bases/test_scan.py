@@ -1,22 +1,28 @@
 """What a scan finds in images of every shape, and what it does with damaged and hostile ones."""
 
+import contextlib
 import tarfile
 import tracemalloc
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pytest
 
 from dari.bases import scan, scan_archive_stream, scratch_inventory
 from dari.errors import DariError, IntegrityError, OutsideError
+from dari.values.config import ImageConfig
 from dari.values.digest import Digest
 from dari.values.fact import Known, Missing
 from dari.values.image import Image
 from dari.values.inventory import AptSource, Inventory
+from dari.values.malformed import Malformed
+from dari.values.manifest import Descriptor
 from dari.values.media import Codec
 from dari.values.platform import Platform
 from dari.values.progress import Silent
 from dari.values.python import PythonTarget
+from dari.values.reference import Location
 from tests.bases.making import Item, MadeLayer, folder, hardlink, image, image_of, layer, link, tar
 
 GLIBC = Item(
@@ -372,6 +378,45 @@ def test_the_first_failing_layer_ends_the_scan() -> None:
     with pytest.raises(IntegrityError) as raised:
         scan(image(*made), Silent(), workers=3)
     assert raised.value.id == "DARI-LAYER-CORRUPT"
+
+
+def test_bytes_that_arent_the_layers_end_the_scan() -> None:
+    """A layer is read to its last byte, so that a wrong digest is noticed before anything is believed."""
+
+    @dataclass(frozen=True, slots=True)
+    class Rotten:
+        descriptor: Descriptor
+        diff_id: Digest
+        origin: Location | None = None
+
+        @contextlib.contextmanager
+        def open(self) -> Iterator[Iterator[bytes]]:
+            def chunks() -> Iterator[bytes]:
+                yield layer(GOOD).content
+                raise IntegrityError("DARI-STORE-DIGEST", "reading a layer: its bytes have changed")
+
+            yield chunks()
+
+    good = layer(GOOD)
+    made = image(good)
+    with pytest.raises(IntegrityError) as raised:
+        scan(Image(made.manifest, made.config, (Rotten(good.descriptor, good.diff_id),)), Silent())
+    assert raised.value.id == "DARI-STORE-DIGEST"
+
+
+def test_a_package_database_that_is_none_is_an_error() -> None:
+    """Locking on top of a status file that dpkg couldn't read would go wrong later and worse."""
+    with pytest.raises(Malformed):
+        scanned([Item("var/lib/dpkg/status", text=" continues nothing\n")])
+
+
+def test_an_architecture_without_gpus_is_refused() -> None:
+    """A base for a machine that dari doesn't build for is named, not half understood."""
+    made = image(layer(GOOD))
+    config = ImageConfig.parse(made.config.raw.replace(b"amd64", b"s390x"))
+    with pytest.raises(Malformed) as raised:
+        scan(Image(made.manifest, config, made.layers), Silent())
+    assert raised.value.id == "DARI-PLATFORM-UNKNOWN"
 
 
 # ── what an engine saves ────────────────────────────────────────────────────────────────────────────────

@@ -103,6 +103,8 @@ def _fields(text: str) -> Mapping[str, tuple[str, ...]]:
     fields: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
+        if not line.strip():  # the description follows
+            break
         if line[:1].isspace():
             if name:
                 fields[name][-1] += " " + line.strip()

@@ -25,6 +25,7 @@ from dari.values.digest import Digest
 from dari.values.fact import Known, Missing
 from dari.values.image import Image, Layer
 from dari.values.inventory import Inventory, OsRelease
+from dari.values.platform import Platform
 from dari.values.progress import Progress, Task
 
 
@@ -127,9 +128,12 @@ def _hashed(chunks: Iterator[bytes], update: Callable[[bytes], None]) -> Iterato
 
 
 def _inventory(image: Image, facts: Sequence[LayerFacts]) -> tuple[Inventory, Mapping[int, frozenset[str]]]:
-    """Put the layers together; also say which files were asked for and not kept, by layer."""
+    """Put the layers together; also say which files were asked for and not kept, by layer.
+
+    Raises `Malformed`: DARI-PLATFORM-UNKNOWN, and for a package database that is none.
+    """
     merged = merge(facts)
-    platform, environment = image.config.platform, image.config.environment
+    platform, environment = Platform.parse(str(image.config.platform)), image.config.environment
     release = os_release(merged)
     packages, status = debian_packages(merged)
     glibc = glibc_version(merged, platform)
