@@ -14,7 +14,7 @@ from dari.system import CHUNK, Store
 from dari.values.entry import Entry, Kind
 from dari.values.lock import LockedDeb
 
-_KIND: Final = "deb-listing-1"
+_KIND: Final = "deb-listing-2"
 Openers = Mapping[str, Callable[[], BinaryIO]]
 
 

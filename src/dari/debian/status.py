@@ -114,6 +114,8 @@ def _records(packages: tuple[Package, ...], base_status: bytes, base_files: Mapp
             yield _file(f"{prefix}.md5sums", package.md5sums)
     if not base_status:
         yield _file("var/lib/dpkg/info/format", b"1\n")
+        # Where this is missing, dpkg takes its records for those of a time before triggers, and fires them all.
+        yield _file(f"{_TRIGGERS}/Unincorp", b"")
     if not base_status or base_files:
         yield _file(_EXTENDED_STATES, base_files.get(_EXTENDED_STATES, b"") + _automatic(packages))
         yield from _interests(packages, base_files)

@@ -32,7 +32,7 @@ def builtins() -> Mapping[str, Handler]:
         "local": _local,
         "unset": _unset,
         "shift": _shift,
-        "umask": lambda *_: Outcome(0),
+        "umask": _umask,
         "trap": lambda *_: Outcome(0),
         "hash": lambda *_: Outcome(0),
         "wait": lambda *_: Outcome(0),
@@ -122,6 +122,13 @@ def _local(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:
             machine.restored[-1].setdefault(name, machine.variables.get(name))
         if equals:
             machine.assign(name, value)
+    return Outcome(0)
+
+
+def _umask(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:
+    mask = known(arguments)
+    if len(mask) == 1 and mask[0].isdecimal():
+        machine.view.umask = int(mask[0], 8)
     return Outcome(0)
 
 

@@ -68,8 +68,7 @@ def configure(
             if script in package.control.files:
                 refusals.extend(_followed(view, package, script, arguments, commands))
     refusals.extend(_diverted(view, packages))
-    changed = sorted(view.changed.values(), key=lambda entry: entry.path)
-    return Configured(tuple(changed), tuple(refusals))
+    return Configured(view.outcome(), tuple(refusals))
 
 
 def _base_entry(path: str, content: bytes) -> Entry:
@@ -103,6 +102,7 @@ def _followed(
 ) -> Iterator[Finding]:
     content = package.control.files[script]
     text = _reviewed(package.name, script, content) or content.decode("utf-8", "surrogateescape")
+    view.umask = 0o022
     machine = Machine(view, package.name, commands, _environment(package, script), substituted, arguments=arguments)
     if text.startswith("#!") and not _SHELLS.match(text):
         yield _refusal(package, script, Refused(f"it is written for {text.splitlines()[0][2:].strip()!r}"))

@@ -256,11 +256,10 @@ def _either(machine: Machine, ways: tuple[Callable[[], Outcome], ...]) -> Outcom
 
 def _simple(machine: Machine, command: Simple, stdin: Input) -> Outcome:
     machine.status = 0
-    values = [(name, text_of(machine, word)) for name, word in command.assignments]
     fields = fields_of(machine, command.words)
     if not fields:
-        for name, value in values:
-            machine.assign(name, value)
+        for name, word in command.assignments:
+            machine.assign(name, text_of(machine, word))
         outcome = Outcome(machine.status)
         return _written(machine, command.redirections, outcome) if command.redirections else outcome
     try:

@@ -14,6 +14,7 @@ from dari.debian.scripts.state import Input, Machine
 _PROFILES: Final = "/usr/share/pam-configs"
 _STATE: Final = "/var/lib/pam"
 _TYPES: Final = ("auth", "account", "password", "session", "session-noninteractive")
+_MODULE: Final = re.compile(r"((?:\[[^]]+\]|\w+)\s+\S+)\s*(.*)")
 _BLOCKS: Final = {
     '# here are the per-package modules (the "Primary" block)': ("Primary", "# here's the fallback if no module"),
     '# and here are more per-package modules (the "Additional" block)': ("Additional", "# end of pam-auth-update"),
@@ -111,8 +112,9 @@ def _block(enabled: tuple[_Profile, ...], kind: str, block: str) -> Iterator[str
     if block == "Primary" and not lines:
         yield f"{word}\t[default=1]\t\t\tpam_permit.so\n"
     for number, line in enumerate(lines):
-        jump = str(count - number)
-        yield f"{word}\t{re.sub(r'(?<==)end(?=[ ,;]|])', jump, line)}\n"
+        match = _MODULE.match(line)
+        module, options = (match[1], match[2].split()) if match else (line, [])
+        yield f"{word}\t{module.replace('end', str(count - number))} {' '.join(options)}\n"
 
 
 def _record(enabled: tuple[_Profile, ...], kind: str) -> Iterator[str]:

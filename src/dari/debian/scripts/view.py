@@ -71,6 +71,8 @@ class View:
     files: dict[str, Entry] = field(default_factory=dict)
     changed: dict[str, Entry] = field(default_factory=dict)
     shipped: set[str] = field(default_factory=set)  # by the packages' own names, without a leading slash
+    unpacked: dict[str, Entry] = field(default_factory=dict)
+    umask: int = 0o022
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Unpack a package: its entries by their own names."""
@@ -79,6 +81,7 @@ class View:
                 self.shipped.add(entry.path)
                 path = (placed if entry.kind is Kind.DIRECTORY else placed_below)(entry.path, self.links)
                 self._put(replace(entry, path=path))
+                self.unpacked[path] = self.files[path]
 
     def find(self, path: str, *, follow: bool = True) -> Entry | Doubt | None:
         """Return what stands at an absolute path; None where nothing does, UNKNOWN where that can't be said."""
@@ -129,7 +132,7 @@ class View:
         if isinstance(before, Entry) and before.kind in {Kind.FILE, Kind.HARDLINK}:
             name, kept = before.path, before
         else:
-            kept = Entry(name, Kind.FILE)
+            kept = Entry(name, Kind.FILE, 0o666 & ~self.umask)
         self._change(
             replace(
                 kept,
@@ -184,6 +187,15 @@ class View:
             )
         )
 
+    def outcome(self) -> tuple[Entry, ...]:
+        """Return what the scripts changed, by path: not the links that came to what the package has anyway."""
+        changed = (self.changed[path] for path in sorted(self.changed))
+        return tuple(
+            entry
+            for entry in changed
+            if entry.kind is not Kind.SYMLINK or not _same_link(entry, self.unpacked.get(entry.path))
+        )
+
     def _name(self, path: str) -> str:
         return placed_below(posixpath.normpath(path).strip("/").removeprefix("."), self.links)
 
@@ -201,8 +213,12 @@ class View:
         directory = placed(name, self.links)
         if directory != name and directory in self.files:
             return self.files[directory]
-        if not directory or directory in _ALWAYS_THERE:
+        if not directory or (directory in _ALWAYS_THERE and not self.complete):
             return Entry(directory, Kind.DIRECTORY, 0o755)
         if self.complete or name.startswith(_NEVER_THERE):
             return None
         return UNKNOWN if posixpath.dirname(name) in PROGRAM_DIRECTORIES else None
+
+
+def _same_link(first: Entry, second: Entry | None) -> bool:
+    return second is not None and (first.kind, first.target) == (second.kind, second.target)
