@@ -61,6 +61,7 @@ _INVENTORY = st.builds(
     directory_links=st.dictionaries(_TEXT, _TEXT, max_size=3),
     environment=st.dictionaries(_TEXT, _TEXT, max_size=3),
     dpkg_status=st.binary(max_size=30),
+    install_state=st.dictionaries(_TEXT, st.binary(max_size=30), max_size=2),
     missing=st.dictionaries(_TEXT, _MISSING, max_size=2),
 ).map(_closed)
 

@@ -9,7 +9,7 @@ from typing import Final
 from dari.bases.merged import Merged
 from dari.bases.tree import File, Folder, Link
 from dari.values.apt import apt_sources
-from dari.values.debian import installed_packages
+from dari.values.debian import installed_packages, is_install_state
 from dari.values.fact import Fact, Known, Missing
 from dari.values.inventory import AptSource, DebianPackage, OsRelease, SharedLibrary
 from dari.values.malformed import Malformed
@@ -21,6 +21,9 @@ _STATUS: Final = "var/lib/dpkg/status"
 _STATUS_FOLDER: Final = "var/lib/dpkg/status.d"  # distroless: one paragraph a file
 _APT_FILES: Final = ("etc/apt/sources.list", "etc/apt/trusted.gpg")
 _APT_FOLDERS: Final = ("etc/apt/sources.list.d", "etc/apt/trusted.gpg.d", "etc/apt/keyrings", "usr/share/keyrings")
+_STATE_FOLDERS: Final = (
+    "etc", "var/lib", "var/lib/apt", "var/lib/dpkg", "var/lib/dpkg/alternatives", "var/lib/dpkg/triggers",
+)  # fmt: skip
 _PIP_CONFIGURATIONS: Final = ("etc/pip.conf", "root/.config/pip/pip.conf", "root/.pip/pip.conf")
 _PIP_CONSTRAINT: Final = "etc/pip/constraint.txt"  # NVIDIA's, whether or not a variable names it
 
@@ -58,6 +61,13 @@ def debian_packages(merged: Merged) -> tuple[Fact[tuple[DebianPackage, ...]], by
         paragraphs = b"".join(b"Status: install ok installed\n" + text.strip() + b"\n\n" for text in texts if text)
         return Known(installed_packages(paragraphs), f"/{_STATUS_FOLDER}"), b""
     return Missing("the image has no dpkg database", (f"/{_STATUS}", f"/{_STATUS_FOLDER}")), b""
+
+
+def install_state(merged: Merged) -> Mapping[str, bytes]:
+    """Return the small files that installing packages reads and changes: accounts, alternatives, dpkg's records."""
+    below = (f"{folder}/{name}" for folder in _STATE_FOLDERS for name in merged.names(folder))
+    paths = sorted(path for path in below if is_install_state(path))
+    return {path: content for path in paths if (content := merged.read(path)) is not None}
 
 
 def package_sources(merged: Merged, platform: Platform) -> tuple[AptSource, ...]:

@@ -103,7 +103,9 @@ def _fields(text: str) -> Mapping[str, tuple[str, ...]]:
     fields: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
-        if not line.strip():  # the description follows
+        if (
+            not line
+        ):  # the description follows; a line of blanks only continues the field above (licence texts have them)
             break
         if line[:1].isspace():
             if name:

@@ -70,6 +70,7 @@ def decode(content: bytes) -> Inventory:
         _mapping(document, "directory_links"),
         _mapping(document, "environment"),
         _latin(_member(document, "dpkg_status", str)),
+        {path: _latin(text) for path, text in _mapping(document, "install_state").items()},
         {name: _read_missing(fact) for name, fact in _member(document, "missing", dict).items()},
     )
 
@@ -112,6 +113,7 @@ def _document(inventory: Inventory) -> dict[str, Any]:
         "directory_links": dict(sorted(inventory.directory_links.items())),
         "environment": dict(inventory.environment),
         "dpkg_status": inventory.dpkg_status.decode("latin-1"),  # any byte is one character, and text stays text
+        "install_state": {path: content.decode("latin-1") for path, content in sorted(inventory.install_state.items())},
         "missing": {name: _fact(fact, str) for name, fact in sorted(inventory.missing.items())},
     }
 
@@ -260,4 +262,4 @@ def _latin(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise Malformed(_ID, f"{_WHERE}: the dpkg status holds what is not a byte") from error
+        raise Malformed(_ID, f"{_WHERE}: a file's text holds what is not a byte") from error

@@ -4,6 +4,7 @@ import re
 from enum import StrEnum
 from typing import Final
 
+from dari.values.debian import is_install_state
 from dari.values.protection import is_gpu_library
 
 
@@ -37,6 +38,7 @@ _TEXT_FOLDERS: Final = (
     "usr/share/keyrings/",
     "var/lib/dpkg/status.d/",
 )
+_STATE_FOLDERS: Final = ("etc/", "var/lib/")
 _IN_SITES: Final = {"egg-info": Interest.HEADERS, "egg-link": Interest.TEXT}
 _GLIBC: Final = re.compile(r"libc(?:\.so\.6|-2\.\d+\.so)")
 
@@ -44,6 +46,8 @@ _GLIBC: Final = re.compile(r"libc(?:\.so\.6|-2\.\d+\.so)")
 def interest_in(path: str) -> Interest:
     """Say what is kept of the regular file at `path` (relative, normalised)."""
     folder, _, name = path.rpartition("/")
+    if path.startswith(_STATE_FOLDERS) and is_install_state(path):
+        return Interest.TEXT
     if name.startswith("lib"):
         return _of_library(name)
     if folder.endswith((".dist-info", ".egg-info", "/EGG-INFO")):

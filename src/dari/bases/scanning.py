@@ -10,6 +10,7 @@ from dari.bases.contents import (
     constraint_lines,
     debian_packages,
     glibc_version,
+    install_state,
     interesting_paths,
     os_release,
     package_sources,
@@ -156,6 +157,7 @@ def _inventory(image: Image, facts: Sequence[LayerFacts]) -> tuple[Inventory, Ma
         paths.directory_links,
         dict(environment),
         status,
+        install_state(merged),
         {name: fact for name, fact in facts_by_name.items() if isinstance(fact, Missing)},
     )
     return inventory, _by_layer(merged)

@@ -120,20 +120,14 @@ def _ask(helper: str, address: str, path: Path) -> Login | None:
     if not _HELPER.fullmatch(helper):
         raise UsageError("DARI-LOGIN-FILE", f"reading logins from {str(path)!r}: {helper!r} is not a helper's name")
     program = f"docker-credential-{helper}"
-    # The address goes in by standard input; the script is a constant, both words are arguments, neither is a secret.
-    completed = run(
-        ("sh", "-c", 'printf %s "$1" | "$2" get', "sh", address, program),
-        timeout=_HELPER_SECONDS,
-    )
+    try:
+        completed = run((program, "get"), input=address, timeout=_HELPER_SECONDS)
+    except OutsideError as error:
+        raise _unusable(program, address, path, f"{error}") from error
     if completed.status != 0:
         if _NOT_FOUND in completed.stdout + completed.stderr:
             return None
-        reason = "there is no such program" if completed.status == 127 else f"it ended with {completed.status}"  # noqa: PLR2004 - sh: command not found
-        raise OutsideError(
-            "DARI-LOGIN-HELPER",
-            f"asking {program!r} for the login of {address}: {reason}",
-            hint=f"try it by hand: echo {address} | {program} get; or take it out of {str(path)!r}",
-        )
+        raise _unusable(program, address, path, f"it ended with {completed.status}")
     try:
         answer = _mapping(json.loads(completed.stdout))
     except ValueError:
@@ -146,6 +140,14 @@ def _ask(helper: str, address: str, path: Path) -> Login | None:
             hint=f"log in again: docker login {address}",
         )
     return Login(user, identity=secret) if user == _TOKEN_USER else Login(user, secret)
+
+
+def _unusable(program: str, address: str, path: Path, reason: str) -> OutsideError:
+    return OutsideError(
+        "DARI-LOGIN-HELPER",
+        f"asking {program!r} for the login of {address}: {reason}",
+        hint=f"try it by hand: echo {address} | {program} get; or take it out of {str(path)!r}",
+    )
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -26,9 +26,10 @@ def run(
     *,
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    input: str = "",
     timeout: float,
 ) -> Completed:
-    """Run a program to its end. `environment` is added to this process's own.
+    """Run a program to its end. `environment` is added to this process's own; `input` is its stdin.
 
     Raises `OutsideError`: DARI-PROGRAM-MISSING where it isn't there, DARI-PROGRAM-TIMEOUT past `timeout` seconds.
     A non-zero status is a value, not an error: the caller knows what it means.
@@ -38,7 +39,7 @@ def run(
             argv,
             env={**os.environ, **(environment or {})},
             cwd=directory,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
@@ -49,7 +50,7 @@ def run(
         raise OutsideError("DARI-PROGRAM-MISSING", f"running {argv[0]!r}: there is no such program") from error
     with process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(input, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             _end(process)
             message = f"running {argv[0]!r}: no end after {timeout:.0f} s"

@@ -96,4 +96,5 @@ class Inventory:
     directory_links: Mapping[str, str] = field(default_factory=dict)  # 'lib' → 'usr/lib': links to directories
     environment: Mapping[str, str] = field(default_factory=dict)
     dpkg_status: bytes = b""  # the file itself: a layer with new packages carries it whole
+    install_state: Mapping[str, bytes] = field(default_factory=dict)  # small files that installing packages changes
     missing: Mapping[str, Missing] = field(default_factory=dict)  # 'os_release', 'packages', 'glibc', 'python': why not
