@@ -197,6 +197,13 @@ def test_every_way_of_installing_is_seen() -> None:
     assert inventory.distributions[-1].name == "elsewhere"
 
 
+def test_metadata_ends_where_its_headers_end() -> None:
+    """A line of blanks continues a field (long licences have them); a description can't add requirements."""
+    text = "Name: one\nLicense: MIT\n        \n        text\nVersion: 1\nRequires-Dist: six\n\nRequires-Dist: not\n"
+    lower = [Item("opt/store/1", text=text), hardlink(f"{SITES}/one-1.dist-info/METADATA", "opt/store/1")]
+    assert scanned(DEBIAN, lower).distributions[0].requires == ("six",)
+
+
 def test_of_two_with_one_name_the_first_is_the_one_that_runs() -> None:
     """A pip-installed package shadows Debian's; both are listed, in the order of the search path."""
     inventory = scanned(
