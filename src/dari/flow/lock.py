@@ -95,8 +95,8 @@ def _platform(
     image = open_pinned(base, platform, session) if base else None
     inventory = _inventory(project, base, image, platform, session)
     debs = _debs(project, inventory, platform, session)
-    target = inventory.python if isinstance(inventory.python, Known) else python_target(debs, platform)
-    python = target.value if isinstance(target, Known) else None
+    target = inventory.python.value if isinstance(inventory.python, Known) else python_target(debs, platform)
+    python = target if isinstance(target, PythonTarget) else None
     result, findings = _resolved(project, python, inventory, session)
     return PlatformLock(
         platform=platform,

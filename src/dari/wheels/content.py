@@ -131,11 +131,12 @@ class _Content(io.RawIOBase):
             return self._input(most)
         try:
             while not self._inflater.eof:
-                compressed = self._input(_INPUT) if self._inflater.needs_input else b""
+                hungry = self._inflater.needs_input  # asked before: it may become so without giving anything
+                compressed = self._input(_INPUT) if hungry else b""
                 chunk = self._inflater.decompress(compressed, most)
                 if chunk:
                     return bytes(chunk)
-                if not compressed and self._inflater.needs_input:
+                if hungry and not compressed:
                     break
         except self._damaged as error:
             raise self._broken("its deflated bytes are damaged") from error
