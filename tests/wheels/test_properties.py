@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import random
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -99,21 +100,15 @@ def test_no_bytes_at_all_do_more_than_raise_a_dari_error(raw: bytes) -> None:
                 read(wheel)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.integers(1, 60_000)), min_size=1, max_size=6),
-    st.lists(st.integers(1, 300_000), min_size=1, max_size=4),
-)
-def test_content_is_the_same_whatever_the_size_of_reads(runs: list[tuple[bytes, int]], sizes: list[int]) -> None:
-    """Long repeats inflate a thousandfold: reads that end between the inflater's input and output lose nothing."""
-    content = b"".join(piece * count for piece, count in runs)
+def test_a_block_that_begins_where_input_and_output_both_end_is_read_on() -> None:
+    """Here 64 KiB of input end inside a block's header just as 64 KiB of output are full: reading goes on."""
+    chance = random.Random(105)  # noqa: S311 - a fixed case, found by search
+    letters = bytes(range(chance.randrange(100, 256)))
+    content = bytes(65775) + bytes(chance.choices(letters, k=131072))
     with folder() as here:
         wheel = write_wheel(here, {"demo/data.bin": content})
         part = wheel_part(wheel, filename=wheel.name, digest=Digest.of(b""), target=TARGET, requested=False)
         entry = next(entry for entry in part.entries() if entry.path.endswith("data.bin"))
         assert entry.open is not None
         with entry.open() as stream:
-            pieces = []
-            while piece := stream.read(sizes[len(pieces) % len(sizes)]):
-                pieces.append(piece)
-        assert b"".join(pieces) == content
+            assert b"".join(iter(lambda: stream.read(65536), b"")) == content
