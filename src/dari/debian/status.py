@@ -4,19 +4,20 @@ Sources: dpkg's lib/dpkg/dump.c and infodb, deb-triggers(5), apt's extended_stat
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from dari.debian.package import Package, read_package
 from dari.debian.root import root_part
-from dari.debian.scripts.configure import Configured, configure
+from dari.debian.scripts.configure import WAYS_OUT, Configured, configure
 from dari.errors import ConflictError
 from dari.system import Store
-from dari.values.debian import paragraphs
+from dari.values.debian import installed_packages, paragraphs, relations
 from dari.values.digest import Digest
 from dari.values.entry import Entry, Kind, Part
-from dari.values.finding import Finding
+from dari.values.finding import Finding, Severity
 from dari.values.lock import LockedDeb
 from dari.values.platform import Platform
 from dari.values.project import SCRATCH
@@ -85,9 +86,29 @@ def _root(packages: tuple[Package, ...]) -> tuple[Entry, ...]:
 def _configured(
     packages: tuple[Package, ...], base_status: bytes, base_files: Mapping[str, bytes], links: Mapping[str, str]
 ) -> Configured:
-    scratch = not base_status
-    root = _root(packages) if scratch else ()
-    return configure(packages, base_files=base_files, links=links, root=root, scratch=scratch)
+    installed = installed_packages(base_status)
+    root = () if installed else _root(packages)
+    done = configure(packages, base_files=base_files, links=links, root=root, installed=installed)
+    return replace(done, refusals=(*_excluded(packages, base_status), *done.refusals))
+
+
+def _excluded(packages: tuple[Package, ...], base_status: bytes) -> Iterator[Finding]:
+    """Find what the base's packages exclude; the other way round is settled when packages are chosen."""
+    for paragraph in paragraphs(base_status):
+        if not paragraph.get("status", "").endswith(" installed"):
+            continue
+        fields = ", ".join(filter(None, (paragraph.get("conflicts"), paragraph.get("breaks"))))
+        for group in relations(fields, paragraph.get("architecture", "")):
+            for package in packages:
+                if package.name == group[0].name and group[0].admits(package.deb.version):
+                    yield Finding(
+                        "DARI-APT-CONFLICT",
+                        Severity.ERROR,
+                        f"{package.name} {package.deb.version} can't be put on: the base's {paragraph['package']} "
+                        f"{paragraph['version']} excludes {group[0]}",
+                        cause=", ".join(package.deb.required_by),
+                        ways_out=WAYS_OUT,
+                    )
 
 
 def _accepted(done: Configured) -> tuple[Entry, ...]:
@@ -96,7 +117,7 @@ def _accepted(done: Configured) -> tuple[Entry, ...]:
     first = done.refusals[0]
     more = f" (and {len(done.refusals) - 1} more)" if len(done.refusals) > 1 else ""
     raise ConflictError(
-        "DARI-APT-SCRIPT",
+        first.id,
         f"installing {first.message}{more}",
         hint=f"ways out: {'; '.join(first.ways_out)}",
         findings=done.refusals,

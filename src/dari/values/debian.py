@@ -23,7 +23,7 @@ _RELATION: Final = re.compile(
 )
 _INSTALL_STATE: Final = re.compile(
     r"var/lib/dpkg/(?:alternatives/[^/]+|diversions|statoverride|triggers/(?!Lock|Unincorp)[^/]+)"
-    r"|var/lib/apt/extended_states|var/lib/shells\.state|etc/(?:passwd|group|shells|ca-certificates\.conf)"
+    r"|var/lib/apt/extended_states|var/lib/shells\.state|etc/(?:passwd|group|shells|ca-certificates\.conf|gitconfig)"
 )
 # The order of characters: '~' before the end, the end before letters, letters before everything else.
 _TILDE: Final = -1

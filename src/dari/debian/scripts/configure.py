@@ -23,15 +23,16 @@ from dari.debian.scripts.parser import parse
 from dari.debian.scripts.shells import add_shell, update_shells
 from dari.debian.scripts.state import Handler, Input, Machine
 from dari.debian.scripts.text import text_commands
-from dari.debian.scripts.view import View
+from dari.debian.scripts.view import KnownPackage, View
 from dari.debian.scripts.words import Unreadable
 from dari.values.entry import Entry, Kind
 from dari.values.finding import Finding, Severity
+from dari.values.inventory import DebianPackage
 
 _SHELLS: Final = re.compile(r"#! ?(?:/usr)?/bin/(?:sh|dash|bash)\b")
 _SHADOW_FILES: Final = frozenset({"etc/shadow", "etc/gshadow"})
 _SHADOW_GROUP: Final = 42  # base-passwd's group.master
-_WAYS_OUT: Final = ("dari build --engine docker (or podman, buildah): apt itself installs it", "leave it out of `apt`")
+WAYS_OUT: Final = ("dari build --engine docker (or podman, buildah): apt itself installs it", "leave it out of `apt`")
 # What a script of each kind is called with on a first installation (Policy 6.5).
 # debconf runs `config` before postinst.
 _STEPS: Final = (("preinst", ("install",)), ("config", ("configure", "")), ("postinst", ("configure", "")))
@@ -51,11 +52,16 @@ def configure(
     base_files: Mapping[str, bytes],
     links: Mapping[str, str],
     root: Iterable[Entry],
-    scratch: bool,
+    installed: tuple[DebianPackage, ...],
 ) -> Configured:
-    """Follow all scripts. `base_files` are what is known of the base's files; `root` is what stands before them."""
-    view = View(scratch, links)
+    """Follow all scripts. `base_files` are what is known of the base's files, `installed` its packages.
+
+    Nothing installed means an image from scratch: then `root` is all that stands before the first package.
+    """
+    view = View(not installed, links)
     view.add(root)
+    view.packages.update((each.name, KnownPackage(each.version, each.architecture)) for each in installed)
+    view.packages.update((package.name, _known(package)) for package in packages)
     view.add(_base_entry(path, content) for path, content in base_files.items())
     commands = _commands(packages)
     refusals: list[Finding] = []
@@ -69,6 +75,11 @@ def configure(
                 refusals.extend(_followed(view, package, script, arguments, commands))
     refusals.extend(_diverted(view, packages))
     return Configured(view.outcome(), tuple(refusals))
+
+
+def _known(package: Package) -> KnownPackage:
+    paths = tuple(f"/{entry.path}" if entry.path else "/." for entry in package.entries)
+    return KnownPackage(package.deb.version, package.deb.architecture, paths)
 
 
 def _base_entry(path: str, content: bytes) -> Entry:
@@ -143,7 +154,7 @@ def _refusal(package: Package, script: str, refused: Refused) -> Finding:
         f"{package.name} {package.deb.version}: its {script}{command}: {refused.reason}",
         where=f"{package.info_name}.{script}",
         cause=", ".join(package.deb.required_by),
-        ways_out=_WAYS_OUT,
+        ways_out=WAYS_OUT,
     )
 
 

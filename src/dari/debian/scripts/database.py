@@ -6,6 +6,7 @@ from typing import Final
 from dari.debian.scripts.accounts import group_id, user_id
 from dari.debian.scripts.builtin import known
 from dari.debian.scripts.doubt import UNKNOWN, Doubt, Outcome, Refused, Text
+from dari.debian.scripts.query import query
 from dari.debian.scripts.state import Handler, Input, Machine
 from dari.values.debian import DebianVersion
 from dari.values.malformed import Malformed
@@ -26,6 +27,7 @@ _COMPARISONS: Final[Mapping[str, str]] = {
     "ge-nl": "011110",
     "gt-nl": "001100",
 }
+_QUESTIONS: Final = frozenset({"-s", "-l", "-L", "-S", "-W", "--status", "--list", "--listfiles", "--search", "--show"})
 _ROW: Final = 3
 _OVERRIDE: Final = 4
 
@@ -38,35 +40,18 @@ def database_commands(architecture: str) -> Mapping[str, Handler]:
             return _compare(arguments[1:])
         if arguments[:1] == ("--print-architecture",):
             return Outcome(0, f"{architecture}\n")
-        if arguments[:1] in {("-S",), ("--search",)}:
-            return _owner(machine, arguments, stdin)
-        if arguments[:1] and isinstance(arguments[0], str) and arguments[0] in _QUESTIONS:
-            return Outcome(None, UNKNOWN)
+        if arguments[:1] and arguments[0] in _QUESTIONS:
+            return query(machine, arguments, stdin)
         raise Refused("it calls dpkg")
 
     return {
         "dpkg": dpkg,
-        "dpkg-query": _owner,
         "dpkg-divert": _divert,
-        "dpkg-statoverride": _override,
         "dpkg-maintscript-helper": _maintscript_helper,
+        "dpkg-query": query,
         "dpkg-realpath": _realpath,
+        "dpkg-statoverride": _override,
     }
-
-
-_QUESTIONS: Final = frozenset(
-    {"-s", "-l", "-L", "-S", "--status", "--list", "--listfiles", "--search", "--validate-pkgname"}
-)
-
-
-def _owner(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:
-    """Answer `-S /path` by its status alone; nothing else of dpkg-query is known."""
-    if len(arguments) != 2 or arguments[0] not in {"-S", "--search"}:  # noqa: PLR2004 - the option and a path
-        return Outcome(None, UNKNOWN)
-    path = known(arguments[1:])[0]
-    if path.lstrip("/") in machine.view.shipped:
-        return Outcome(0, UNKNOWN)
-    return Outcome(1) if machine.view.complete else Outcome(None, UNKNOWN)
 
 
 def _compare(arguments: tuple[Text, ...]) -> Outcome:

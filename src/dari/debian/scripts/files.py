@@ -56,13 +56,14 @@ def _mode(text: str, before: int) -> int:
         return int(text, 8)
     mode = before
     for clause in text.split(","):
-        who = clause.rstrip("rwxst").rstrip("+=-")
+        who = clause.rstrip("rwxs").rstrip("+=-")
         sign, letters = clause[len(who) : len(who) + 1], clause[len(who) + 1 :]
-        if sign not in {"+", "-"} or not set(who) <= set("ugoa") or not set(letters) <= set("rwx"):
+        if sign not in {"+", "-"} or not set(who) <= set("ugoa") or not set(letters) <= set("rwxs"):
             raise Refused(f"the mode {text!r} isn't one that dari reads")
-        bits = sum({"r": 4, "w": 2, "x": 1}[letter] for letter in letters)
+        bits = sum({"r": 4, "w": 2, "x": 1, "s": 0}[letter] for letter in letters)
         for each in who.replace("a", "ugo") or "ugo":
             shifted = bits << {"u": 6, "g": 3, "o": 0}[each]
+            shifted |= {"u": 0o4000, "g": 0o2000, "o": 0}[each] if "s" in letters else 0
             mode = mode | shifted if sign == "+" else mode & ~shifted
     return mode
 
@@ -116,17 +117,15 @@ def _destination(machine: Machine, source: str, target: str) -> str:
 
 def _cp(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:
     options, operands = _split(arguments)
-    if options.keys() & {"-r", "-R", "-a"}:
-        raise Refused("it copies a whole directory")
     *sources, target = operands
     for source in sources:
-        entry = machine.view.find(machine.path(source), follow=not options.keys() & {"-d", "-P"})
+        entry = machine.view.find(machine.path(source), follow=not options.keys() & {"-a", "-d", "-P"})
         if entry is None:
             return Outcome(1)
         if isinstance(entry, Doubt) or entry.kind not in {Kind.FILE, Kind.SYMLINK}:
-            raise Refused(f"what it copies, {source}, can't be known here")
+            raise Refused(f"what it copies, {source}, is a directory or can't be known here")
         machine.effect()
-        kept = entry if options.keys() & {"-p", "-d"} else replace(entry, uid=0, gid=0, mode=entry.mode & 0o755)
+        kept = entry if options.keys() & {"-a", "-p", "-d"} else replace(entry, uid=0, gid=0, mode=entry.mode & 0o755)
         machine.view.place(_destination(machine, source, target), kept)
     return Outcome(0)
 
@@ -157,7 +156,10 @@ def _rm(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:
             status = status if "-f" in options else 1
             continue
         if entry.kind is Kind.DIRECTORY:
-            raise Refused(f"it removes the directory {operand}")
+            if options.keys() & {"-r", "-R", "--recursive"}:
+                raise Refused(f"it removes the directory {operand}")
+            status = 1  # as rm says: Is a directory
+            continue
         machine.effect()
         machine.view.remove(path)
     return Outcome(status)

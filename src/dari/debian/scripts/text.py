@@ -64,11 +64,14 @@ def text_commands() -> Mapping[str, Handler]:
     """Return the handlers by name."""
     return {
         **dict.fromkeys(_UNKNOWABLE, _unknowable),
+        "getcap": lambda *_: Outcome(0),
         "grep": _grep,
         "ls": _ls,
         "readlink": _readlink,
         "sed": _sed,
         "uname": lambda _, arguments, __: Outcome(0, UNKNOWN if arguments not in {(), ("-s",)} else "Linux\n"),
+        # An entry of a layer has no capabilities; scripts fall back to set-user-id where setcap fails.
+        "setcap": lambda *_: Outcome(1),
         "mktemp": lambda *_: Outcome(0, "/tmp/dari\n"),  # noqa: S108 - a name in the image that is; nothing is made
     }
 
@@ -82,17 +85,18 @@ def _grep(machine: Machine, arguments: tuple[Text, ...], stdin: Input) -> Outcom
     if any(isinstance(argument, Doubt) for argument in arguments):
         return Outcome(None, UNKNOWN)
     operands = [word for word in known(arguments) if not word.startswith("-")]
-    quiet = any(word.startswith("-") and "q" in word for word in known(arguments))
-    if not operands or not _PLAIN.fullmatch(operands[0]) or len(operands) > 2:  # noqa: PLR2004 - pattern and file
+    options = "".join(word for word in known(arguments) if word.startswith("-"))
+    if set(options) - set("-qsxF") or not operands or not _PLAIN.fullmatch(operands[0]) or len(operands) > 2:  # noqa: PLR2004 - pattern and file
         return Outcome(None, UNKNOWN)
     text = stdin.all() if len(operands) == 1 else _content(machine, operands[1])
     if text is None:
         return Outcome(2)
     if isinstance(text, Doubt):
         return Outcome(None, UNKNOWN)
-    pattern = re.compile(operands[0].replace("+", r"\+"))
-    found = [line for line in text.splitlines() if pattern.search(line)]
-    return Outcome(0 if found else 1, "" if quiet else "".join(f"{line}\n" for line in found))
+    pattern = re.compile(re.escape(operands[0]) if "F" in options else operands[0].replace("+", r"\+"))
+    matches = pattern.fullmatch if "x" in options else pattern.search
+    found = [line for line in text.splitlines() if matches(line)]
+    return Outcome(0 if found else 1, "" if "q" in options else "".join(f"{line}\n" for line in found))
 
 
 def _content(machine: Machine, name: str) -> Text | None:

@@ -62,6 +62,15 @@ _ALWAYS_THERE: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPackage:
+    """A package that is installed, or counts as if it were; `paths` are empty where they aren't known."""
+
+    version: str
+    architecture: str
+    paths: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class View:
     """`files` by path below the root, links of directories followed; `changed` are those that scripts touched."""
@@ -72,6 +81,7 @@ class View:
     changed: dict[str, Entry] = field(default_factory=dict)
     shipped: set[str] = field(default_factory=set)  # by the packages' own names, without a leading slash
     unpacked: dict[str, Entry] = field(default_factory=dict)
+    packages: dict[str, KnownPackage] = field(default_factory=dict)
     umask: int = 0o022
 
     def add(self, entries: Iterable[Entry]) -> None:
