@@ -3,7 +3,8 @@
     python bench/build_push.py [--base-mb 2048] [--requirements tokenizers pyarrow …]
 
 Cold: both caches empty, the base already in the registry (and, for dari, its lock committed and its inventory
-attached there, as a team has them). Then one changed line with warm caches, then nothing changed.
+attached there, as a team has them). Then one changed line with warm caches, then nothing changed. buildah builds from
+two Dockerfiles: `COPY . .` before `RUN pip install`, as most have it, and the careful one that copies the source last.
 """
 
 import argparse
@@ -97,31 +98,23 @@ def dari(host: str, work: Path, project: Path) -> Peer:
     return Peer("dari", (command,), {"DARI_CACHE": str(cache)}, cache)
 
 
-def buildah(host: str, work: Path, project: Path, *, layers: bool) -> Peer:
-    """Describe buildah's side: as it comes, or with --layers, which keeps what a RUN made for the next build."""
-    name = "buildah --layers" if layers else "buildah"
-    cache = work / name.replace(" ", "")
+def buildah(host: str, work: Path, project: Path, *, dockerfile: str) -> Peer:
+    """Describe buildah's side: chroot isolation, overlay storage, its own layer cache on."""
+    name = "buildah" if dockerfile == "Dockerfile" else "buildah, source last"
+    cache = work / f"buildah-{dockerfile}"
     configuration = work / f"{cache.name}.conf"
     configuration.write_text(
         f'[storage]\ndriver="overlay"\ngraphroot="{cache}/root"\nrunroot="{cache}/run"\n', encoding="utf-8"
     )
-    image = f"{host}/bench/buildah:v1"
-    build = (
-        "buildah",
-        "bud",
-        "--isolation=chroot",
-        "--network=host",
-        "--layers",
-        "--tls-verify=false",
-        "-v",
-        f"{CA}:{CA}:ro",
-    )
-    commands = ((*build, "-t", image, project), ("buildah", "push", "--tls-verify=false", image))
-    return Peer(name, commands, {"CONTAINERS_STORAGE_CONF": str(configuration)}, cache)
+    image = f"{host}/bench/{cache.name.lower()}:v1"
+    options = ("--isolation=chroot", "--network=host", "--layers", "--tls-verify=false", "-v", f"{CA}:{CA}:ro")
+    build = ("buildah", "bud", *options, "-f", project / dockerfile, "-t", image, project)
+    push = ("buildah", "push", "--tls-verify=false", image)
+    return Peer(name, (build, push), {"CONTAINERS_STORAGE_CONF": str(configuration)}, cache)
 
 
 def write_project(folder: Path, base: str, requirements: Sequence[str]) -> None:
-    """Write the project twice over: dari.toml, and the Dockerfile that says the same."""
+    """Write dari.toml and two Dockerfiles that say the same: source copied first, as most have it, and last."""
     folder.mkdir(parents=True)
     (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
     (folder / "train.py").write_text("print('step 0')\n", encoding="utf-8")
@@ -129,11 +122,12 @@ def write_project(folder: Path, base: str, requirements: Sequence[str]) -> None:
         f'base = "{base}"\nfiles = ["train.py"]\nworkdir = "/workspace"\ncmd = ["python3", "train.py"]\n',
         encoding="utf-8",
     )
-    (folder / "Dockerfile").write_text(
-        f"FROM {base}\nWORKDIR /workspace\nCOPY requirements.txt /tmp/\n"
-        "RUN python3 -m pip install --no-cache-dir --break-system-packages -r /tmp/requirements.txt\n"
-        'COPY train.py /workspace/\nCMD ["python3", "train.py"]\n',
-        encoding="utf-8",
+    install = "RUN python3 -m pip install --no-cache-dir --break-system-packages -r requirements.txt\n"
+    command = 'CMD ["python3", "train.py"]\n'
+    begin = f"FROM {base}\nWORKDIR /workspace\n"
+    (folder / "Dockerfile").write_text(f"{begin}COPY . .\n{install}{command}", encoding="utf-8")
+    (folder / "Dockerfile.ordered").write_text(
+        f"{begin}COPY requirements.txt .\n{install}COPY train.py .\n{command}", encoding="utf-8"
     )
 
 
@@ -154,8 +148,8 @@ def world(base_megabytes: int, requirements: Sequence[str]) -> Iterator[tuple[Pa
             project = work / "project"
             peers = (
                 dari(registry.host, work, project),
-                buildah(registry.host, work, project, layers=False),
-                buildah(registry.host, work, project, layers=True),
+                buildah(registry.host, work, project, dockerfile="Dockerfile"),
+                buildah(registry.host, work, project, dockerfile="Dockerfile.ordered"),
             )
             timed((DARI, "-q", "bases", "scan", base, "--attach"), peers[0].environment, work)
             timed((DARI, "-q", "lock", work / "project"), peers[0].environment, work)
