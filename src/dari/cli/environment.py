@@ -33,12 +33,13 @@ def variable(name: str) -> str:
 def settings(context: click.Context) -> Settings:
     """Make the run's settings from the environment and the front door's flags."""
     home = Path.home()
+    flags = context.find_root().obj
     cache = variable("DARI_CACHE") or str(Path(variable("XDG_CACHE_HOME") or home / ".cache") / "dari")
     return Settings(
         cache=Path(cache).expanduser(),
         docker_configs=_credential_files(home),
-        insecure_registries=tuple(filter(None, variable("DARI_INSECURE_REGISTRIES").split(","))),
-        offline=context.find_root().obj["offline"],
+        insecure_registries=(*filter(None, variable("DARI_INSECURE_REGISTRIES").split(",")), *flags["insecure"]),
+        offline=flags["offline"],
         uploads=_number("DARI_UPLOADS", 8),
         workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         epoch=_number("SOURCE_DATE_EPOCH", 0),

@@ -62,8 +62,9 @@ def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> No
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print it.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.option("--offline", is_flag=True, help="Use no network: what isn't in the cache is an error.")
+@click.option("--insecure-registry", multiple=True, metavar="HOST[:PORT]", help="Plain HTTP is allowed there.")
 @click.pass_context
-def dari(context: click.Context, *, quiet: bool, offline: bool) -> None:
+def dari(context: click.Context, *, quiet: bool, offline: bool, insecure_registry: tuple[str, ...]) -> None:
     """dari (다리, "bridge"): from a project folder to a GPU container image, verified.
 
     \b
@@ -74,7 +75,7 @@ def dari(context: click.Context, *, quiet: bool, offline: bool) -> None:
 
     Exit codes: 0 done, 1 findings, 2 wrong use, 3 something outside failed (try again), 70 a bug.
     """  # noqa: D301 - \b is click's mark for "keep these lines"
-    context.obj = {"quiet": quiet, "offline": offline}
+    context.obj = {"quiet": quiet, "offline": offline, "insecure": insecure_registry}
 
 
 def run() -> NoReturn:
