@@ -7,15 +7,14 @@ the image are refused, and content is opened when it is wanted, from a temporary
 import hashlib
 import os
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
-from dari.debian.compression import decompressed, part_of
+from dari.debian.compression import Unnamed, decompressed, part_of
 from dari.errors import IntegrityError
 from dari.system import CHUNK
 from dari.values.debian import paragraphs
@@ -88,7 +87,7 @@ def data_entries(path: Path, deb: LockedDeb) -> tuple[Entry, ...]:
     with opened(path, deb) as members:
         declared = _control(members, deb).fields.get("installed-size", "0")
         most = (int(declared) if declared.isdecimal() else 0) * 1024 * _GENEROUS + _ALWAYS_ALLOWED
-        unnamed = cast("BinaryIO", tempfile.TemporaryFile(dir=path.parent))  # noqa: SIM115 - lives as long as its entries
+        unnamed = Unnamed(path.parent)
         written = 0
         for chunk in _unpacked(members, "data.tar", deb):
             written += len(chunk)
@@ -98,7 +97,6 @@ def data_entries(path: Path, deb: LockedDeb) -> tuple[Entry, ...]:
                     f"unpacking {deb.name}: it holds more than {most >> 20} MiB, its Installed-Size is {declared} KiB",
                 )
             unnamed.write(chunk)
-    unnamed.flush()
     return tuple(_entries(unnamed, deb))
 
 
@@ -160,13 +158,16 @@ def _control(members: Mapping[str, tuple[BinaryIO, int, int]], deb: LockedDeb) -
     return Control(fields, text, files)
 
 
-def _entries(stream: BinaryIO, deb: LockedDeb) -> Iterator[Entry]:
-    stream.seek(0)
+def _entries(unnamed: Unnamed, deb: LockedDeb) -> Iterator[Entry]:
     kinds: dict[str, Kind] = {}
+    os.lseek(unnamed.fileno(), 0, os.SEEK_SET)
     try:
-        with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+        with (
+            open(os.dup(unnamed.fileno()), "rb") as stream,  # noqa: PTH123 - a descriptor has no path
+            tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape") as tar,
+        ):
             for member in tar:
-                entry = _entry(member, stream, deb)
+                entry = _entry(member, unnamed, deb)
                 if entry.path:
                     _check(entry, kinds, deb)
                     kinds[entry.path] = entry.kind
@@ -175,7 +176,7 @@ def _entries(stream: BinaryIO, deb: LockedDeb) -> Iterator[Entry]:
         raise _malformed(deb, f"its data archive: {error}") from error
 
 
-def _entry(member: tarfile.TarInfo, stream: BinaryIO, deb: LockedDeb) -> Entry:
+def _entry(member: tarfile.TarInfo, stream: Unnamed, deb: LockedDeb) -> Entry:
     path = _plain(member.name, deb)
     kind = _KINDS.get(member.type)
     if kind is None or "\0" in member.linkname:
@@ -219,7 +220,7 @@ def _check(entry: Entry, kinds: Mapping[str, Kind], deb: LockedDeb) -> None:
                 raise _hostile(deb, entry.path, f"is a link that leaves the root: {entry.target!r}")
 
 
-def _opener(stream: BinaryIO, offset: int, size: int) -> Callable[[], BinaryIO]:
+def _opener(stream: Unnamed, offset: int, size: int) -> Callable[[], BinaryIO]:
     return lambda: part_of(stream, offset, size)
 
 

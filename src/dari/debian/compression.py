@@ -1,9 +1,11 @@
 """Reading within files: a part of one, and what a .deb's compressed members hold (deb(5))."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from io import BufferedReader, RawIOBase
-from typing import BinaryIO, Final, cast
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol, cast
 
 from dari.system import CHUNK
 
@@ -11,10 +13,35 @@ _LARGEST_WINDOW: Final = 1 << 27
 _FOREIGN_ERRORS: Final = frozenset({"LZMAError", "ZstdError", "OSError", "EOFError", "BadGzipFile", "error"})
 
 
+class _HasDescriptor(Protocol):
+    def fileno(self) -> int: ...
+
+
+class Unnamed:
+    """A temporary file without a name: it is gone when nobody holds it any more, however the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor, name = tempfile.mkstemp(dir=folder)
+        Path(name).unlink()
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes."""
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
 class _Part(RawIOBase):
     """Part of a file, read by position: any number may be open on one descriptor."""
 
-    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+    def __init__(self, stream: _HasDescriptor, offset: int, size: int) -> None:
         self._stream, self._offset, self._left = stream, offset, size
 
     def readable(self) -> bool:
@@ -27,7 +54,7 @@ class _Part(RawIOBase):
         return count
 
 
-def part_of(stream: BinaryIO, offset: int, size: int) -> BinaryIO:
+def part_of(stream: _HasDescriptor, offset: int, size: int) -> BinaryIO:
     """Return `size` bytes of a file from `offset` on as a file of their own, which keeps the other one open."""
     return cast("BinaryIO", _Part(stream, offset, size))
 

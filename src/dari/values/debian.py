@@ -12,8 +12,10 @@ from typing import Final, Self
 from dari.values.inventory import DebianPackage
 from dari.values.malformed import Malformed
 
+# Policy 5.6.12; a colon belongs to the upstream version only where there is an epoch before it.
 _VERSION: Final = re.compile(
-    r"(?:(?P<epoch>\d{1,9}):)?(?:(?P<debian>[\w.+~:-]+)-(?P<revision>[\w.+~]+)|(?P<native>[\w.+~:]+))", re.ASCII
+    r"(?:(?P<epoch>\d{1,9}):(?=[\w.+~:-]))?(?:(?P<debian>[\w.+~:-]+)-(?P<revision>[\w.+~]+)|(?P<native>[\w.+~:]+))",
+    re.ASCII,
 )
 _VERSION_PARTS: Final = re.compile(r"(\D*)(\d*)", re.ASCII)
 _RELATION: Final = re.compile(
@@ -43,7 +45,7 @@ class DebianVersion:
     def parse(cls, text: str) -> Self:
         """Read `[epoch:]upstream[-revision]`. Raises `Malformed` (DARI-DEBIAN-VERSION)."""
         match = _VERSION.fullmatch(text.strip())
-        if not match or "_" in text:
+        if not match or "_" in text or (":" in text and match["epoch"] is None):
             raise Malformed(
                 "DARI-DEBIAN-VERSION",
                 f"{text[:200]!r} is not a Debian version",
