@@ -11,6 +11,7 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
+from dari.bases.layers import normalised
 from dari.bases.merged import Merged
 from dari.bases.tree import File, Folder
 from dari.values.inventory import Distribution
@@ -148,13 +149,7 @@ def _recorded(merged: Merged, site: str, information: str) -> tuple[str, ...]:
 
 
 def _joined(folder: str, name: str) -> str:
-    parts = [] if name.startswith("/") else folder.split("/")
-    for part in name.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in {"", "."}:
-            parts.append(part)
-    return "/".join(parts)
+    return normalised(name if name.startswith("/") else f"{folder}/{name}")
 
 
 def _top_level(merged: Merged, site: str, information: str, name: str) -> Iterator[str]:

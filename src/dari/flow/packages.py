@@ -1,7 +1,6 @@
 """Locked Debian packages → parts, on a base or on nothing."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dari.debian import deb_part, judge, root_links, status_part
@@ -21,12 +20,7 @@ def deb_files(debs: Sequence[LockedDeb], session: Session) -> tuple[Path, ...]:
             return session.store.path(deb.digest)
         return session.downloads.fetch(deb.url, deb.digest, size=deb.size, label=f"{deb.name} {deb.version}")
 
-    with ThreadPoolExecutor(session.settings.uploads) as pool:
-        try:
-            return tuple(pool.map(fetched, debs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return session.together(fetched, debs)
 
 
 def refuse_scripts(debs: tuple[LockedDeb, ...], inventory: Inventory, session: Session, *, scratch: bool) -> None:

@@ -1,10 +1,12 @@
 """What one run shares: settings, the cache, the registry client, downloads; made when first used."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from dari.system import Store
 from dari.values.progress import Progress
@@ -13,6 +15,9 @@ from dari.values.settings import Settings
 if TYPE_CHECKING:
     from dari.lock import Workbench
     from dari.registry import Client, Downloads
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,15 @@ class Session:
         from dari.lock import Workbench  # noqa: PLC0415 - an unchanged build resolves nothing
 
         return Workbench(self.downloads, self.store, self.settings.cache / "work", self.settings.offline)
+
+    def together(self, fetch: Callable[[T], Path], wanted: Sequence[T]) -> tuple[Path, ...]:
+        """Fetch several files at once; the first error ends the others."""
+        with ThreadPoolExecutor(self.settings.uploads) as pool:
+            try:
+                return tuple(pool.map(fetch, wanted))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Locked wheels → files in the cache: downloaded, or built once where the project allows it."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dari.flow.session import Session
@@ -21,9 +20,4 @@ def wheel_files(project: Project, wheels: Sequence[LockedWheel], session: Sessio
         address = wheel_address(wheel, project.folder)
         return session.downloads.fetch(address, wheel.digest, size=wheel.size, label=wheel.filename)
 
-    with ThreadPoolExecutor(session.settings.uploads) as pool:
-        try:
-            return tuple(pool.map(fetched, wheels))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return session.together(fetched, wheels)
