@@ -7,25 +7,22 @@ from pathlib import Path
 from typing import Final
 
 from dari.errors import UsageError
-from dari.flow.lock import locked
+from dari.flow.build_report import Built, build_report
+from dari.flow.lock import locked, wanted_platforms
 from dari.flow.parts import Base, Content, content
 from dari.flow.prove import prove
-from dari.flow.publish import Publication, publish
-from dari.flow.push import push_document, push_rows
+from dari.flow.publish import publish
 from dari.flow.session import Session
-from dari.flow.sources import open_pinned
-from dari.image import MOST_LAYERS_THAT_DOCKER_RUNS, MadeLayer, assemble, group, make_layers
+from dari.flow.sources import base_location, open_pinned
+from dari.image import MOST_LAYERS_THAT_DOCKER_RUNS, assemble, group, make_layers
 from dari.survey import read_project
-from dari.values.amounts import bytes_text, plural
 from dari.values.config import ConfigChange
 from dari.values.entry import LayerPlan, Part
-from dari.values.finding import Finding
-from dari.values.image import Image
 from dari.values.lock import Lock, PlatformLock
 from dari.values.platform import Platform
 from dari.values.project import Project
-from dari.values.reference import Archive, Layout, Location, Reference, parse_location
-from dari.values.report import Report, Section
+from dari.values.reference import Location, Reference
+from dari.values.report import Report
 
 LAYER_TARGET: Final = 96_000_000  # uncompressed bytes: even layers, six to eight of which go at once
 _SHOWN: Final = 3  # wheels named in a layer's title
@@ -43,26 +40,17 @@ class BuildRequest:
     complete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """One platform's image and which of its layers were made now."""
-
-    platform: Platform
-    image: Image
-    layers: tuple[MadeLayer, ...]
-    findings: tuple[Finding, ...]
-
-
 def build(request: BuildRequest, session: Session) -> Report:
     """Run the whole pipeline and tell what it did."""
     project = read_project(request.folder)
     destination = _destination(request, project)
-    outcome = locked(project, request.platforms, session, frozen=request.frozen)
-    lock = outcome.lock
-    wanted = set(request.platforms or project.platforms) or {lock.platforms[0].platform}
-    built = tuple(_built(project, lock, one, session) for one in lock.platforms if one.platform in wanted)
+    wanted = wanted_platforms(project, request.platforms)
+    outcome = locked(project, wanted, session, frozen=request.frozen)
+    built = tuple(
+        _built(project, outcome.lock, one, session) for one in outcome.lock.platforms if one.platform in wanted
+    )
     published = publish(tuple(one.image for one in built), destination, session, complete=request.complete)
-    return _report(built, published, written=outcome.written)
+    return build_report(built, published, outcome)
 
 
 def _destination(request: BuildRequest, project: Project) -> Location:
@@ -78,8 +66,7 @@ def _destination(request: BuildRequest, project: Project) -> Location:
 
 
 def _built(project: Project, lock: Lock, one: PlatformLock, session: Session) -> Built:
-    location = parse_location(lock.base) if one.manifest else None
-    base = Base(location, open_pinned(location, one.platform, session) if location else None, session)
+    base = _base(project, lock, one, session)
     parts = content(project, one, base, session)
     findings = prove(project, parts, base, session)
     room = MOST_LAYERS_THAT_DOCKER_RUNS - (len(base.image.layers) if base.image else 0)
@@ -99,6 +86,20 @@ def _built(project: Project, lock: Lock, one: PlatformLock, session: Session) ->
         annotations=_annotations(lock, base),
     )
     return Built(one.platform, image, layers, findings)
+
+
+def _base(project: Project, lock: Lock, one: PlatformLock, session: Session) -> Base:
+    if one.manifest is None:
+        return Base(None, None, session)
+    location = base_location(project, lock.base)
+    image = open_pinned(location, one.platform, session)
+    if image.digest != one.manifest:
+        raise UsageError(
+            "DARI-BASE-CHANGED",
+            f"opening the base {location}: it is {image.digest} now, dari.lock was made for {one.manifest}",
+            hint="`dari lock --upgrade` locks it anew; review the change",
+        )
+    return Base(location, image, session)
 
 
 def plans(parts: Content, room: int) -> tuple[LayerPlan, ...]:
@@ -141,69 +142,3 @@ def _annotations(lock: Lock, base: Base) -> Mapping[str, str]:
         "org.opencontainers.image.base.name": lock.base.partition("@")[0],
         "org.opencontainers.image.base.digest": str(base.image.digest),
     }
-
-
-def _report(built: tuple[Built, ...], published: Publication, *, written: bool) -> Report:
-    sections = tuple(_section(one) for one in built)
-    pushed = (Section("push", push_rows(published.pushed)),) if published.pushed else ()
-    document = {
-        "location": str(published.location),
-        "digest": str(published.digest),
-        "lock_written": written,
-        "sparse": published.sparse,
-        "platforms": [_document(one) for one in built],
-        "push": push_document(published.pushed) if published.pushed else None,
-    }
-    headline = f"{published.location}  {published.digest}"
-    findings = tuple(finding for one in built for finding in one.findings)
-    return Report("build", headline, document, (*sections, *pushed), findings, _next_steps(published))
-
-
-def _section(one: Built) -> Section:
-    base = len(one.image.layers) - len(one.layers)
-    referenced = ((plural(base, "base layer"), "", "referenced, not downloaded"),) if base else ()
-    rows = tuple(
-        (layer.title, bytes_text(layer.descriptor.size), "cached" if layer.cached else "made") for layer in one.layers
-    )
-    total = (("in all", bytes_text(one.image.size), f"{plural(len(one.image.layers), 'layer')}"),)
-    return Section(str(one.platform), (*referenced, *rows, *total))
-
-
-def _document(one: Built) -> dict[str, object]:
-    return {
-        "platform": str(one.platform),
-        "digest": str(one.image.digest),
-        "config": str(one.image.config.digest),
-        "size": one.image.size,
-        "base_layers": len(one.image.layers) - len(one.layers),
-        "layers": [
-            {
-                "title": layer.title,
-                "digest": str(layer.descriptor.digest),
-                "diff_id": str(layer.diff_id),
-                "size": layer.descriptor.size,
-                "uncompressed": layer.uncompressed,
-                "cached": layer.cached,
-            }
-            for layer in one.layers
-        ],
-    }
-
-
-def _next_steps(published: Publication) -> tuple[str, ...]:
-    """Say how to use what was made."""
-    match published.location:
-        case Reference():
-            return (f"docker run --rm --gpus all {published.location}",)
-        case Layout() if published.sparse:
-            return (
-                f"dari push {published.location} REGISTRY/REPOSITORY:TAG   (the base's layers are mounted or copied)",
-            )
-        case Layout():
-            return (
-                f"podman run --rm {published.location}",
-                f"skopeo copy {published.location} docker-daemon:NAME:TAG && docker run --rm NAME:TAG",
-                f"dari push {published.location} REGISTRY/REPOSITORY:TAG",
-            )
-        case Archive():
-            return (f"docker load -i {published.location.path}",)

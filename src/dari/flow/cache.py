@@ -8,7 +8,7 @@ from dari.values.report import Report, Section
 from dari.values.settings import Settings
 
 # Only what dari made: emptying never deletes a stranger's file that happens to lie in the same folder.
-_FOLDERS = ("blobs", "partial", "records", "work")
+_FOLDERS = ("blobs", "downloads", "partial", "records", "work")
 
 
 def describe_cache(settings: Settings) -> Report:

@@ -1,12 +1,13 @@
 """Locked Debian packages → parts, on a base or on nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dari.debian import deb_part, judge, root_links, status_part
-from dari.errors import ConflictError
+from dari.errors import ConflictError, IntegrityError
 from dari.flow.session import Session
-from dari.values.entry import Part
+from dari.values.entry import Entry, Part
 from dari.values.inventory import Inventory
 from dari.values.lock import LockedDeb
 from dari.values.platform import Platform
@@ -21,6 +22,30 @@ def deb_files(debs: Sequence[LockedDeb], session: Session) -> tuple[Path, ...]:
         return session.downloads.fetch(deb.url, deb.digest, size=deb.size, label=f"{deb.name} {deb.version}")
 
     return session.together(fetched, debs)
+
+
+def _refetched(debs: Sequence[LockedDeb], session: Session) -> None:
+    """Read each package in the cache and fetch those again whose bytes are not right any more."""
+    for deb in debs:
+        try:
+            with session.store.open(deb.digest) as chunks:
+                for _ in chunks:
+                    pass
+        except IntegrityError:
+            deb_files((deb,), session)
+
+
+def _mended(part: Part, debs: Sequence[LockedDeb], session: Session) -> Part:
+    """Return the part with a second try where this machine's copies of its packages turn out to be damaged."""
+
+    def entries() -> tuple[Entry, ...]:
+        try:
+            return part.entries()
+        except IntegrityError:
+            _refetched(debs, session)
+            return part.entries()
+
+    return replace(part, entries=entries)
 
 
 def refuse_scripts(debs: tuple[LockedDeb, ...], inventory: Inventory, session: Session, *, scratch: bool) -> None:
@@ -58,5 +83,8 @@ def package_parts(
         links=links,
         store=session.store,
     )
-    files = (deb_part(path, deb, platform=platform, links=links) for path, deb in zip(paths, debs, strict=True))
-    return (*files, records)
+    files = (
+        _mended(deb_part(path, deb, platform=platform, links=links), (deb,), session)
+        for path, deb in zip(paths, debs, strict=True)
+    )
+    return (*files, _mended(records, debs, session))

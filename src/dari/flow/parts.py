@@ -11,7 +11,7 @@ from dari.errors import UsageError
 from dari.flow.inventories import inventory_of
 from dari.flow.packages import package_parts
 from dari.flow.session import Session
-from dari.flow.wheels import wheel_files
+from dari.flow.wheels import part_of, wheel_files
 from dari.survey import project_parts
 from dari.values.entry import Part
 from dari.values.image import Image
@@ -19,7 +19,7 @@ from dari.values.inventory import Inventory
 from dari.values.lock import LockedWheel, PlatformLock
 from dari.values.project import Project
 from dari.values.reference import Location
-from dari.wheels import replaced_part, wheel_part
+from dari.wheels import replaced_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,8 @@ def _wheels(project: Project, lock: PlatformLock, session: Session) -> tuple[Par
         return ()
     if lock.python is None:
         raise UsageError("DARI-BASE-NO-PYTHON", "dari.lock has wheels but no Python", hint="run `dari lock --upgrade`")
-    return tuple(
-        wheel_part(
-            path, filename=wheel.filename, digest=wheel.digest, target=lock.python, requested=_is_requested(wheel)
-        )
-        for path, wheel in zip(wheel_files(project, lock.wheels, session), lock.wheels, strict=True)
-    )
+    wheel_files(project, lock.wheels, session)
+    return tuple(part_of(project, wheel, lock.python, session, requested=_is_requested(wheel)) for wheel in lock.wheels)
 
 
 def _replaced(project: Project, lock: PlatformLock, base: Base) -> tuple[Part, ...]:

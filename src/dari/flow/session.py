@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dari.system import Store
+from dari.values.digest import Digest
 from dari.values.progress import Progress
 from dari.values.settings import Settings
 
@@ -27,6 +28,7 @@ class Session:
     settings: Settings
     progress: Progress
     _open: contextlib.ExitStack
+    sound: set[Digest] = field(default_factory=set)  # cached files whose bytes this run has seen to be right
 
     @cached_property
     def store(self) -> Store:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from dari.errors import OutsideError, UsageError
 from dari.flow.session import Session
@@ -9,7 +10,8 @@ from dari.image import read_archive, read_layout, read_layout_index
 from dari.values.image import Image
 from dari.values.manifest import Descriptor, Index, Manifest
 from dari.values.platform import Platform
-from dari.values.reference import Archive, Layout, Location, Reference
+from dari.values.project import Project
+from dari.values.reference import Archive, Layout, Location, Reference, parse_location
 
 
 def open_image(location: Location, platform: Platform, session: Session) -> Image:
@@ -48,6 +50,16 @@ def _top(location: Location, session: Session) -> Manifest | Index | None:
             return read_layout_index(location)
         case Archive():
             return None
+
+
+def base_location(project: Project, text: str) -> Location:
+    """Read where a base is; a path on this disk is relative to the project."""
+    location = parse_location(text)
+    match location:
+        case Reference():
+            return location
+        case Layout() | Archive():
+            return replace(location, path=project.folder / location.path)
 
 
 def pin(location: Location, session: Session) -> Location:
