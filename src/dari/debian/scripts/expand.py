@@ -57,37 +57,39 @@ def _known(values: Iterable[Text]) -> bool:
 
 
 def _fields(shell: Shell, word: Word) -> list[Text]:
+    if not shell.positional() and _is_all_arguments(word):
+        return []
     done: list[Text] = []
     current: list[tuple[Text, bool]] = []
-    began = False
     for part in word:
         if isinstance(part, Parameter) and part.name == "@" and part.quoted and not part.operator:
-            for number, value in enumerate(shell.positional()):
-                if number:
-                    done.extend(_finished(shell, current))
-                    current = []
-                current.append((value, True))
-                began = True
-            continue
-        value = _value(shell, part)
-        if part.quoted or isinstance(part, Literal) or isinstance(value, Doubt):
-            current.append((value, part.quoted))
-            began = began or part.quoted or bool(value)
-            continue
-        pieces = value.split()
-        if current and value[:1].isspace():
-            done.extend(_finished(shell, current))
-            current = []
+            pieces = [[(value, True)] for value in shell.positional()]
+        else:
+            pieces = _split(_value(shell, part), part)
         for number, piece in enumerate(pieces):
             if number:
                 done.extend(_finished(shell, current))
                 current = []
-            current.append((piece, False))
-        if pieces and value[-1:].isspace():
-            done.extend(_finished(shell, current))
-            current = []
-        began = bool(current)
-    return done + _finished(shell, current) if current and began else done
+            current = [*current, *piece]
+    return done + _finished(shell, current)
+
+
+def _split(value: Text, part: Literal | Parameter | Substitution | Arithmetic) -> list[list[tuple[Text, bool]]]:
+    """Cut an unquoted expansion at its blanks; a blank at an end cuts it off from its neighbour."""
+    if part.quoted or isinstance(part, Literal) or isinstance(value, Doubt):
+        return [[(value, part.quoted)]] if part.quoted or value else [[]]
+    pieces: list[list[tuple[Text, bool]]] = [[(piece, False)] for piece in value.split()]
+    return [
+        *([[]] if value[:1].isspace() else []),
+        *(pieces or [[]]),
+        *([[]] if pieces and value[-1:].isspace() else []),
+    ]
+
+
+def _is_all_arguments(word: Word) -> bool:
+    """Say whether a word is "$@" and nothing else: with no arguments it is no field, where "" is an empty one."""
+    rest = [part for part in word if not (isinstance(part, Literal) and not part.text)]
+    return len(rest) == 1 and isinstance(rest[0], Parameter) and rest[0].name == "@" and not rest[0].operator
 
 
 def _finished(shell: Shell, pieces: list[tuple[Text, bool]]) -> list[Text]:

@@ -56,7 +56,7 @@ _UNKNOWABLE: Final = [
     "wc",
     "whoami",
 ]
-_SUBSTITUTION: Final = re.compile(r"s([/|,])([\w @:-]+)\1([\w /@:.-]*)\1(g?)")
+_PLAIN_SED: Final = re.compile(r"[\w @:;,=%-]+")
 _PLAIN: Final = re.compile(r"\^?[\w /:.@+-]*\$?")
 
 
@@ -116,12 +116,13 @@ def _ls(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:
 def _sed(_: Machine, arguments: tuple[Text, ...], stdin: Input) -> Outcome:
     """Replace plain text; every other script of sed stays unknown."""
     expression = arguments[-1] if arguments and isinstance(arguments[-1], str) else ""
-    match = _SUBSTITUTION.fullmatch(expression)
+    parts = expression[2:].split(expression[1:2]) if expression[:1] == "s" and len(expression) > 1 else []
     text = stdin.all()
-    if not match or len(arguments) != 1 or isinstance(text, Doubt):
+    plain = len(parts) == 3 and _PLAIN_SED.fullmatch(parts[0]) and not set(parts[1]) & {"&", "\\"}  # noqa: PLR2004
+    if not plain or parts[2] not in {"", "g"} or len(arguments) != 1 or isinstance(text, Doubt):
         return Outcome(None, UNKNOWN)
-    count = -1 if match[4] else 1
-    return Outcome(0, "".join(line.replace(match[2], match[3], count) for line in text.splitlines(keepends=True)))
+    count = -1 if parts[2] else 1
+    return Outcome(0, "".join(line.replace(parts[0], parts[1], count) for line in text.splitlines(keepends=True)))
 
 
 def _readlink(machine: Machine, arguments: tuple[Text, ...], _: Input) -> Outcome:

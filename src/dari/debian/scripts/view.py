@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Final
 
 from dari.debian.part import placed, placed_below
@@ -19,6 +20,7 @@ from dari.values.entry import Entry, Kind
 PROGRAM_DIRECTORIES: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
 _LARGEST_READ: Final = 4 << 20
 _MOST_LINKS: Final = 40
+_DIRECTORY: Final = 0o755
 # What no image holds before it runs (hier(7), file-hierarchy(7)).
 _NEVER_THERE: Final = ("proc/", "sys/", "run/", "debootstrap", "dev/")
 _ALWAYS_THERE: Final = frozenset(
@@ -91,6 +93,8 @@ class View:
                 self.shipped.add(entry.path)
                 path = (placed if entry.kind is Kind.DIRECTORY else placed_below)(entry.path, self.links)
                 self._put(replace(entry, path=path))
+                for parent in PurePosixPath(path).parents:
+                    self.files.setdefault(str(parent), Entry(str(parent), Kind.DIRECTORY, _DIRECTORY))
                 self.unpacked[path] = self.files[path]
 
     def find(self, path: str, *, follow: bool = True) -> Entry | Doubt | None:
@@ -162,7 +166,7 @@ class View:
         parts = name.split("/")
         for depth in range(1, len(parts) + 1):
             step = "/".join(parts[:depth])
-            if not isinstance(self.files.get(step), Entry) and (step not in _ALWAYS_THERE or self.complete):
+            if step not in self.files and (step not in _ALWAYS_THERE or self.complete):
                 self._change(Entry(step, Kind.DIRECTORY, mode if depth == len(parts) else 0o755))
 
     def link(self, path: str, target: str) -> None:

@@ -86,8 +86,10 @@ def expandable(text: str, nested: Substituted) -> Word:
     return tuple(_until(reader, "", nested))
 
 
-def _until(reader: Reader, closing: str, nested: Substituted) -> list[Literal | Parameter | Substitution | Arithmetic]:
-    """Read double-quoted text up to `closing` (not past it); with '', up to the end."""
+def _until(
+    reader: Reader, closing: str, nested: Substituted, *, quoted: bool = True
+) -> list[Literal | Parameter | Substitution | Arithmetic]:
+    """Read double-quoted text up to `closing` (not past it); with '', up to the end. Patterns aren't `quoted`."""
     parts: list[Literal | Parameter | Substitution | Arithmetic] = [Literal("", quoted=True)]
     special = {"$", "`", "\\", closing}
     while (character := reader.peek()) != closing:
@@ -106,7 +108,7 @@ def _until(reader: Reader, closing: str, nested: Substituted) -> list[Literal | 
             start = reader.place
             while (character := reader.peek()) and character not in special:
                 reader.place += 1
-            parts.append(Literal(reader.text[start : reader.place], quoted=True))
+            parts.append(Literal(reader.text[start : reader.place], quoted))
     return parts
 
 
@@ -129,7 +131,8 @@ def _parameter(reader: Reader, nested: Substituted, *, quoted: bool) -> Literal 
             return Parameter(braced["length"], "len", (), quoted)
         if not braced["operator"] and reader.peek() != "}":
             raise reader.fail("a ${…} that dari doesn't know")
-        word = _until(reader, "}", nested) if braced["operator"] else []
+        is_pattern = (braced["operator"] or "")[:1] in {"#", "%"}
+        word = _until(reader, "}", nested, quoted=not is_pattern) if braced["operator"] else []
         reader.place += 1
         return Parameter(braced["name"], braced["operator"] or "", tuple(word), quoted)
     if name := _NAME.match(reader.text, reader.place):
