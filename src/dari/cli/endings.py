@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -14,9 +15,17 @@ from dari.errors import ConflictError, DariError
 from dari.values.malformed import Malformed
 
 BUG: Final = 70
-INTERRUPTED: Final = 130
+SIGNALLED: Final = 128  # and the signal's number: 130 for Ctrl-C, 143 for SIGTERM
 OUTSIDE: Final = 3
 USAGE: Final = 2
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal that ends a run as Ctrl-C does: clean-ups run, nothing half-made stays. `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def ending(error: BaseException) -> int:  # noqa: PLR0911 - one way out for each kind of ending
@@ -28,8 +37,7 @@ def ending(error: BaseException) -> int:  # noqa: PLR0911 - one way out for each
             error.show()
             return USAGE
         case KeyboardInterrupt() | click.Abort():
-            _tell("interrupted", "DARI-INTERRUPTED", "nothing half-written is left; the next run goes on from here")
-            return INTERRUPTED
+            return _interrupted(error)
         case BrokenPipeError() | SystemExit():  # the reader of a pipe has gone; click turns that into SystemExit
             _silence_stdout()
             return 0
@@ -44,6 +52,14 @@ def ending(error: BaseException) -> int:  # noqa: PLR0911 - one way out for each
             return _operating_system(error)
         case _:
             return _bug(error)
+
+
+def _interrupted(error: BaseException) -> int:
+    cause = error.__cause__ or error  # click puts its Abort in the place of every KeyboardInterrupt
+    number = cause.number if isinstance(cause, Terminated) else signal.SIGINT
+    what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+    _tell(what, "DARI-INTERRUPTED", "nothing half-written is left; the next run goes on from here")
+    return SIGNALLED + number
 
 
 def _operating_system(error: OSError) -> int:

@@ -1,12 +1,14 @@
 """The front door: finds the command, runs it, turns every ending into an exit code."""
 
 import importlib
+import signal
 import sys
+from types import FrameType
 from typing import Final, NoReturn
 
 import click
 
-from dari.cli.endings import ending
+from dari.cli.endings import Terminated, ending
 
 # Command → (module, one line of help). The module is loaded only when its command is run or asked for help.
 COMMANDS: Final = {
@@ -78,8 +80,15 @@ def dari(context: click.Context, *, quiet: bool, offline: bool, insecure_registr
     context.obj = {"quiet": quiet, "offline": offline, "insecure": insecure_registry}
 
 
+def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    raise Terminated(number)
+
+
 def run() -> NoReturn:
     """Run the command line and exit."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP is to be ignored
+            signal.signal(number, _terminate)
     try:
         code = dari.main(prog_name="dari", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place where every ending becomes an exit code

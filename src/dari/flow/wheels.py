@@ -51,7 +51,7 @@ def sound_wheel(project: Project, wheel: LockedWheel, session: Session) -> Path:
 
 
 def part_of(project: Project, wheel: LockedWheel, target: PythonTarget, session: Session, *, requested: bool) -> Part:
-    """Return what a wheel puts into the image. Its bytes are verified only when it is opened, for a layer to be made."""
+    """Return what a wheel puts into the image; its bytes are verified when it is opened, for a layer to be made."""
 
     def described() -> Part:
         path = session.store.path(wheel.digest)

@@ -2,23 +2,27 @@
 
 Layout: `blobs/sha256/HEX` and `records/KIND/HEX-OF-KEY`. Everything is written whole or not at all; content is
 verified while it is written and again whenever it is read through `open`, so a torn or rotten file is found,
-thrown away and made again, never used.
+thrown away and made again, never used. Records begin with a digest of themselves for the same reason.
 """
 
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Final, Self
 
 from dari.errors import IntegrityError
 from dari.system.files import write_atomically
 from dari.values.digest import Digest
 
 CHUNK = 1 << 20
+_LEFT_BEHIND: Final = 24 * 3600.0  # seconds: what a killed run left is older than what a running one writes
+_SWEPT: Final[set[Path]] = set()  # roots that this process has looked through: once is enough
 
 
 class BlobWriter:
@@ -28,6 +32,7 @@ class BlobWriter:
         self._store = store
         folder = store.root / "partial"
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(store.root)
         descriptor, name = tempfile.mkstemp(dir=folder)
         self._path = Path(name)
         self._stream = os.fdopen(descriptor, "wb")
@@ -134,18 +139,49 @@ class Store:
         self.path(digest).unlink(missing_ok=True)
 
     def record(self, kind: str, key: str) -> bytes | None:
-        """Return what `remember` kept, or None."""
+        """Return what `remember` kept, or None: also where it was damaged since."""
         try:
-            return self._record(kind, key).read_bytes()
+            kept = self._record(kind, key).read_bytes()
         except FileNotFoundError:
             return None
+        own, content = kept[:_SEAL_SIZE], kept[_SEAL_SIZE:]
+        return content if own == _seal(kind, key, content) else None
 
     def remember(self, kind: str, key: str, content: bytes) -> None:
         """Keep a small record under a key; a later one replaces it."""
-        write_atomically(self._record(kind, key), content)
+        write_atomically(self._record(kind, key), _seal(kind, key, content) + content)
 
     def _record(self, kind: str, key: str) -> Path:
         return self.root / "records" / kind / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_SEAL_SIZE: Final = hashlib.sha256().digest_size * 2
+
+
+def _seal(kind: str, key: str, content: bytes) -> bytes:
+    """Return the digest that a record begins with; it covers the name too, so that no record passes for another."""
+    head = f"{kind}\0{key}\0".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(head + content).hexdigest().encode()
+
+
+def _sweep(root: Path) -> None:
+    """Remove what runs that were killed left half-made; downloads stay, to be gone on with. It never stops a run."""
+    if root in _SWEPT:
+        return
+    _SWEPT.add(root)
+    oldest = time.time() - _LEFT_BEHIND
+    for folder in ("partial", "work"):
+        with contextlib.suppress(OSError):
+            for path in (root / folder).iterdir():
+                if path.lstat().st_mtime < oldest:
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def chunks_of(stream: BinaryIO, size: int = CHUNK) -> Iterable[bytes]:
