@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
@@ -34,8 +34,8 @@ class Unnamed:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
-    def __del__(self) -> None:
-        os.close(self._descriptor)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self._descriptor)
 
 
 class _Part(RawIOBase):

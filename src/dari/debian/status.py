@@ -11,7 +11,7 @@ from typing import Final
 
 from dari.debian.package import Package, read_package
 from dari.debian.root import root_part
-from dari.debian.scripts.configure import WAYS_OUT, Configured, configure
+from dari.debian.scripts.configure import WAYS_OUT, Configured, configure, tables
 from dari.errors import ConflictError
 from dari.system import Store
 from dari.values.debian import installed_packages, paragraphs, relations
@@ -48,7 +48,7 @@ def status_part(
     state = b"".join(path.encode("utf-8", "surrogateescape") + base_files[path] for path in sorted(base_files))
     names = "\n".join(f"{deb.digest} {deb.name in deb.required_by}" for deb in sorted(debs))
     places = "\n".join(f"{link} {target}" for link, target in sorted(links.items()))
-    parts = (_RECORDS, names, places, Digest.of(base_status).hex, Digest.of(state).hex)
+    parts = (_RECORDS, tables(), names, places, Digest.of(base_status).hex, Digest.of(state).hex)
 
     def entries() -> tuple[Entry, ...]:
         packages = _read(debs, paths, store)

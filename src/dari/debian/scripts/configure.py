@@ -114,7 +114,7 @@ def _followed(
     content = package.control.files[script]
     text = _reviewed(package.name, script, content) or content.decode("utf-8", "surrogateescape")
     view.umask = 0o022
-    machine = Machine(view, package.name, commands, _environment(package, script), substituted, arguments=arguments)
+    machine = Machine(view, commands, _environment(package, script), substituted, arguments=arguments)
     if text.startswith("#!") and not _SHELLS.match(text):
         yield _refusal(package, script, Refused(f"it is written for {text.splitlines()[0][2:].strip()!r}"))
         return
@@ -169,6 +169,12 @@ def _reviewed(package: str, script: str, content: bytes) -> str | None:
 
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads(resources.files("dari.debian").joinpath("data", name).read_text("utf-8"))
+
+
+def tables() -> str:
+    """Return the text of the reviewed tables, which decides what scripts come to as much as the scripts do."""
+    folder = resources.files("dari.debian").joinpath("data")
+    return "\0".join(folder.joinpath(name).read_text("utf-8") for name in ("commands.toml", "scripts.toml"))
 
 
 def _commands(packages: tuple[Package, ...]) -> Mapping[str, Handler]:

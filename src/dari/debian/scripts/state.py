@@ -35,7 +35,6 @@ class Machine:
     """One script's evaluation. `certain` is False while it follows a branch that may not be taken."""
 
     view: View
-    package: str
     commands: Mapping[str, Handler]
     variables: dict[str, Text]
     substituted: Callable[["Machine", Sequence], Outcome]
@@ -46,7 +45,6 @@ class Machine:
     certain: bool = True
     may_have_ended: bool = False
     status: int | None = 0
-    notes: list[str] = field(default_factory=list)
 
     def value(self, name: str) -> Text | None:
         """Return a parameter's value; None where it is unset."""
