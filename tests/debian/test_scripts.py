@@ -109,8 +109,8 @@ def test_what_leaves_no_trace_is_left_out(tmp_path: Path, script: str) -> None:
         ("getent group used || addgroup --system used", {}),
         ("chmod 4755 /usr/bin/tool", {"usr/bin/tool": "#!"}),
         (
-            "dpkg-divert --package case --add --divert /usr/bin/x.real /usr/bin/x",
-            {"var/lib/dpkg/diversions": "/usr/bin/x\n/usr/bin/x.real\ncase\n"},
+            "dpkg-divert --add --divert /usr/bin/x.real /usr/bin/x; dpkg-divert --local --add /usr/bin/y",
+            {"var/lib/dpkg/diversions": "/usr/bin/x\n/usr/bin/x.real\ncase\n/usr/bin/y\n/usr/bin/y.distrib\n:\n"},
         ),
         (
             "dpkg-statoverride --update --add root staff 2755 /usr/bin/tool",
