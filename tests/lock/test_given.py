@@ -131,8 +131,8 @@ def test_a_clash_through_other_wheels_is_one_line_that_names_both_sides(place: P
     assert error.findings[0].ways_out == (
         'allow = ["click"] in dari.toml, to replace the base\'s deliberately',
         "loosen 'models>=5' in requirements.txt:2, or skip = [\"models\"]",
-        "choose a base that has another click (`dari bases`)",
-        "build with --engine, which asks pip",
+        "choose a base that has another click (`dari inspect` shows what is in one)",
+        "build the image with a container engine, which asks pip",
     )
     assert "uv's own words: Because" in error.hint
 

@@ -90,7 +90,7 @@ def test_the_refusal_says_what_there_is_and_all_the_ways_out(place: Place) -> No
         "pin a version that has a wheel",
         "build a wheel of it inside the base and name the file (./wheels/NAME.whl)",
         'skip = ["homemade"] in dari.toml',
-        "build with --engine",
+        "build the image with a container engine",
     ]
 
 

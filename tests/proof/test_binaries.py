@@ -186,8 +186,8 @@ def test_the_message_says_what_is_missing_where_and_what_to_do() -> None:
         "demo>=1",
         (
             f"require another version of demo, one built for torch {TORCH}",
-            'leave it out: `skip = ["demo"]` under [lock] in dari.toml',
-            "build demo inside the base: `dari build --engine`",
+            'leave it out: `skip = ["demo"]` in dari.toml',
+            "build demo inside the base, with a container engine",
         ),
     )
     (finding,) = check_binaries(wheel(binary(needed=CUDART_13)), ("demo>=1",), base(), ())

@@ -34,8 +34,8 @@ def check_protected(names: tuple[str, ...], base: BasePython, rules: LockRules, 
             ways_out=(
                 f"take out or change {graph.chains.get(name, (name,))[0]!r}",
                 f"allow = [{together}] in dari.toml, if a second copy is meant",
-                "choose a base that has it (`dari bases`)",
-                "build with --engine",
+                "choose a base that has it (`dari inspect` shows what is in one)",
+                "build the image with a container engine",
             ),
         )
         for name in leaked

@@ -139,8 +139,8 @@ def _finding(demand: str, held: Held, line: Line | None, *, early: bool) -> Find
     ways.append(f'allow = ["{held.name}"] in dari.toml, to replace the base\'s deliberately{caution}')
     if line is not None:
         ways.append(f'loosen {line.text!r} in {line.where}, or skip = ["{line.name}"]')
-    ways.append(f"choose a base that has another {held.name} (`dari bases`)")
-    ways.append("build with --engine, which asks pip")
+    ways.append(f"choose a base that has another {held.name} (`dari inspect` shows what is in one)")
+    ways.append("build the image with a container engine, which asks pip")
     return Finding(
         "DARI-LOCK-CLASH",
         Severity.ERROR,
@@ -163,7 +163,7 @@ def _constraint_finding(constraint: Line, line: Line | None, edges: tuple[_Edge,
         ways_out=(
             f'allow = ["{constraint.name}"] in dari.toml, to pass over that line of the base\'s constraint file',
             f"ask for a version of {constraint.name} that the line admits",
-            "choose another base (`dari bases`)",
+            "choose another base (`dari inspect` shows what is in one)",
         ),
     )
 
@@ -179,5 +179,5 @@ def _plain_finding(text: str, lines: dict[str, Line]) -> Finding:
         reason[:400],
         where=line.where if line else "",
         cause=line.text if line else "",
-        ways_out=("loosen one of the requirements it names", "build with --engine"),
+        ways_out=("loosen one of the requirements it names", "build the image with a container engine"),
     )

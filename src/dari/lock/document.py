@@ -127,8 +127,8 @@ def _read_python(table: Table, platform: Platform) -> PythonTarget:
     scheme = table.table("scheme")
     python = PythonTarget(
         table.pair("version"),
-        table.text("interpreter"),
-        InstallScheme(**{name: scheme.text(name) for name in _SCHEME}),
+        table.program("interpreter"),
+        InstallScheme(**{name: scheme.path(name) for name in _SCHEME}),
         table.texts("search-path"),
         table.platform("platform") if table.has("platform") else platform,
         table.pair("glibc"),

@@ -48,8 +48,8 @@ def compiles(release: tuple[str, str], reason: str) -> ConflictError:
     return ConflictError(
         "DARI-LOCK-COMPILES",
         f"building {release[0]} {release[1]} from its sdist: it isn't pure Python: {reason}",
-        hint="what is compiled on this host wouldn't fit the base: build with --engine, build the wheel inside the "
-        f'base and name the file in the requirements, or skip = ["{release[0]}"]',
+        hint="what is compiled on this host wouldn't fit the base: build the image with a container engine, build the "
+        f'wheel inside the base and name the file in the requirements, or skip = ["{release[0]}"]',
     )
 
 
@@ -108,5 +108,5 @@ def _unusable(release: tuple[str, str], reason: str) -> ConflictError:
     return ConflictError(
         "DARI-LOCK-BUILD",
         f"building {release[0]} {release[1]} from its sdist: the wheel it made can't be used: {reason}",
-        hint="build the wheel yourself and name the file in the requirements, or build with --engine",
+        hint="build the wheel yourself and name its file in the requirements, or use a container engine",
     )

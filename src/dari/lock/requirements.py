@@ -249,7 +249,7 @@ def _source_code(text: str, where: str) -> UsageError:
         "DARI-LOCK-SOURCE",
         f"reading {where}: {without_credentials(text)[:200]!r} is source code, and a layer is made of wheels",
         hint="build a wheel of it (`uv build --wheel`) and name the file (./dist/NAME.whl); "
-        "for the project's own code list it under `files`; or build with --engine",
+        "for the project's own code list it under `files`; or build the image with a container engine",
     )
 
 

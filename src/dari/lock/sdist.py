@@ -90,7 +90,7 @@ def refused(release: Release, target: PythonTarget, line: str) -> Finding:
             "pin a version that has a wheel",
             "build a wheel of it inside the base and name the file (./wheels/NAME.whl)",
             f'skip = ["{release.name}"] in dari.toml',
-            "build with --engine, where pip compiles inside the base",
+            "build the image with a container engine, where pip compiles inside the base",
         ),
     )
 
@@ -185,5 +185,5 @@ def _failed(sdist: Sdist, reason: str, detail: str) -> ConflictError:
     return ConflictError(
         "DARI-LOCK-BUILD",
         f"building {sdist.name} {sdist.version} from its sdist: {reason}",
-        hint="build the wheel yourself and name the file in the requirements, or build with --engine\n" + detail,
+        hint="build the wheel yourself and name its file in the requirements, or use a container engine\n" + detail,
     )

@@ -40,6 +40,20 @@ class Table:
             raise self.malformed(name, "a list of texts")
         return tuple(values)
 
+    def path(self, name: str) -> str:
+        """Return a path inside the image, without a leading slash; '' is the root. It can't climb out of it."""
+        text = self.text(name)
+        if text and not _is_path(text):
+            raise self.malformed(name, "a path inside the image")
+        return text
+
+    def program(self, name: str) -> str:
+        """Return the absolute path of a program, as the first line of a script can name it."""
+        text = self.text(name)
+        if not (text.startswith("/") and _is_path(text[1:])) or any(sign.isspace() for sign in text):
+            raise self.malformed(name, "the absolute path of a program")
+        return text
+
     def pair(self, name: str) -> tuple[int, int]:
         """Return two numbers written as `3.12`."""
         major, _, minor = self.text(name).partition(".")
@@ -106,3 +120,7 @@ class Table:
         if not isinstance(value, kind):
             raise self.malformed(name, {str: "a text", int: "a number", list: "a list", dict: "a table"}[kind])
         return value
+
+
+def _is_path(text: str) -> bool:
+    return "\0" not in text and not {"", ".", ".."}.intersection(text.split("/"))

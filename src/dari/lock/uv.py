@@ -138,7 +138,7 @@ def _refused_build(text: str) -> ConflictError:
             f'build = ["{name}"] in dari.toml, if you trust its code and it is pure Python',
             f"pin a version of {name} that has a wheel (an old version: pins led uv back to it)",
             f'skip = ["{name}"] in dari.toml',
-            "build with --engine",
+            "build the image with a container engine",
         ),
     )
     return refusal("resolving the requirements", (finding,))

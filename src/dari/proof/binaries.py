@@ -137,6 +137,6 @@ def _ways_out(name: str, stack: str, offers: Offers) -> tuple[str, ...]:
     built_for = offers.versions_in_words(stack)
     return (
         f"require another version of {name}" + (f", one built for {built_for}" if built_for else ""),
-        f'leave it out: `skip = ["{name}"]` under [lock] in dari.toml',
-        f"build {name} inside the base: `dari build --engine`",
+        f'leave it out: `skip = ["{name}"]` in dari.toml',
+        f"build {name} inside the base, with a container engine",
     )

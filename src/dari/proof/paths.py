@@ -23,8 +23,8 @@ _PATH_FILE: Final = re.compile(r"[^/]+\.pth")
 # Set-up code of setuptools, and namespace packages of old: neither reorders sys.path.
 _HARMLESS_PATH_FILE: Final = re.compile(r"distutils-precedence\.pth|.+-nspkg\.pth")
 _WAYS_OUT: Final = (
-    'leave it out: `skip = ["NAME"]` under [lock] in dari.toml',
-    'replace the base\'s on purpose: `allow = ["NAME"]` under [lock] in dari.toml',
+    'leave it out: `skip = ["NAME"]` in dari.toml',
+    'replace the base\'s on purpose: `allow = ["NAME"]` in dari.toml',
     "choose a base that has what you need",
 )
 
