@@ -21,6 +21,14 @@ class Podman:
         """Run a command in a fresh container of `image` and return what it printed."""
         return self._call("run", "--rm", image, *argv)
 
+    def pull(self, image: str) -> None:
+        """Bring an image into the engine's own storage."""
+        self._call("pull", "--quiet", image)
+
+    def load(self, archive: Path) -> None:
+        """Read what `docker save` would write."""
+        self._call("load", "--quiet", "--input", str(archive))
+
     def _call(self, *argv: str) -> str:
         done = subprocess.run(
             ("podman", *argv),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dari.bases import encode, scan_archive_stream
+from dari.bases import annotations, encode, scan_archive_stream
 from dari.errors import UsageError
 from dari.flow.inventories import inventory_of, remember, scanned
 from dari.flow.session import Session
@@ -48,11 +48,21 @@ def scan_base(request: ScanRequest, session: Session) -> Report:
 
 def _inventory(request: ScanRequest, location: Location, image: Image, session: Session) -> Inventory:
     if request.engine:
-        argv = (request.engine, "save", str(request.image))
-        with stream(argv, timeout=_ENGINE_SECONDS) as chunks:
+        with stream(_saving(request.engine, str(request.image), image), timeout=_ENGINE_SECONDS) as chunks:
             found = scan_archive_stream(chunks, image, session.progress)
         return remember(found, session)
     return scanned(image, session) if request.again else inventory_of(image, location, session)
+
+
+def _saving(engine: str, name: str, image: Image) -> tuple[str, ...]:
+    """Return the command that prints the image as one tar.
+
+    podman's usual format, Docker's, is refused for zstd layers ("zstd compression is not supported for docker
+    images"); its OCI format takes them, by way of a copy in podman's own temporary folder.
+    """
+    zstd = any(media.layer_codec(layer.descriptor.media_type) is media.Codec.ZSTD for layer in image.layers)
+    options = ("--format", "oci-archive", "--uncompressed") if engine == "podman" and zstd else ()
+    return (engine, "save", *options, name)
 
 
 def _attach(location: Location, image: Image, inventory: Inventory, session: Session) -> None:
@@ -68,6 +78,7 @@ def _attach(location: Location, image: Image, inventory: Inventory, session: Ses
         artifact_type=media.DARI_INVENTORY,
         media_type=media.DARI_INVENTORY,
         content=encode(inventory),
+        annotations=annotations(inventory),
     )
 
 
