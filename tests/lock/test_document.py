@@ -15,13 +15,16 @@ from dari.values.python import InstallScheme, PythonTarget
 from tests.lock import bases
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=12)
+PATH = st.lists(NAME.filter(lambda name: name not in {".", ".."}), max_size=3).map("/".join)
+PROGRAM = st.from_regex(r"(/[a-z0-9_.+-]*[a-z0-9]){1,3}", fullmatch=True)
 DIGEST = st.builds(Digest.of, st.binary(max_size=8))
 PLATFORM = st.sampled_from([Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("linux", "amd64", "v3")])
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 SIZE = st.integers(0, 1 << 40)
 PAIR = st.tuples(st.integers(0, 99), st.integers(0, 99))
 PYTHON = st.builds(
-    PythonTarget, PAIR, TEXT, st.builds(InstallScheme, TEXT, TEXT, TEXT, TEXT, TEXT), TEXTS, PLATFORM, PAIR
+    PythonTarget, PAIR, PROGRAM, st.builds(InstallScheme, PATH, PATH, PATH, PATH, PATH), TEXTS, PLATFORM, PAIR
 )
 URL = st.builds(str.__add__, st.sampled_from(["https://", "http://", "file:", "sdist+https://"]), TEXT)
 FILENAME = TEXT.map(lambda text: text.replace("/", "").replace("\0", "") + ".whl")

@@ -30,11 +30,12 @@ class Dari:
 
     cache: Path
     environment: dict[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()  # a program that starts it: as another user, with less memory
 
     def __call__(self, *argv: str | Path, folder: Path | None = None, timeout: float = 280) -> Ran:
         """Run `dari argv…` to its end."""
         done = subprocess.run(
-            (DARI, *map(str, argv)),
+            (*self.launcher, DARI, *map(str, argv)),
             cwd=folder,
             env={**os.environ, "DARI_CACHE": str(self.cache), "NO_COLOR": "1", **self.environment},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""A base of a few kilobytes that looks like Debian with Python 3.12: nothing in it runs, everything can be built on it."""
+"""A base of a few kilobytes that looks like Debian with Python 3.12: nothing in it runs, all can be built on it."""
 
 import subprocess
 from pathlib import Path

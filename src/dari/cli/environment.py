@@ -21,6 +21,8 @@ VARIABLES: Final = {
     "XDG_CACHE_HOME": "base of the default cache folder",
     "XDG_RUNTIME_DIR": "where podman login keeps its credentials",
 }
+_LATEST_TIME: Final = 253_402_300_799  # the last second that RFC 3339 can write: 9999-12-31T23:59:59Z
+_MOST_DIGITS: Final = 20
 
 
 def variable(name: str) -> str:
@@ -40,9 +42,9 @@ def settings(context: click.Context) -> Settings:
         docker_configs=_credential_files(home),
         insecure_registries=(*filter(None, variable("DARI_INSECURE_REGISTRIES").split(",")), *flags["insecure"]),
         offline=flags["offline"],
-        uploads=_number("DARI_UPLOADS", 8),
+        uploads=_number("DARI_UPLOADS", 8, range(1, 65)),
         workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        epoch=_number("SOURCE_DATE_EPOCH", 0),
+        epoch=_number("SOURCE_DATE_EPOCH", 0, range(_LATEST_TIME + 1)),
     )
 
 
@@ -57,8 +59,11 @@ def _credential_files(home: Path) -> tuple[Path, ...]:
     return tuple(Path(name) for name in candidates if name)
 
 
-def _number(name: str, default: int) -> int:
+def _number(name: str, default: int, allowed: range) -> int:
     text = variable(name)
-    if text and not (text.isascii() and text.isdigit()):
-        raise click.UsageError(f"{name}={text!r} in the environment is not a whole number")
-    return int(text) if text else default
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS and int(text) in allowed):
+        wanted = f"a whole number from {allowed.start} to {allowed.stop - 1}"
+        raise click.UsageError(f"{name}={text!r} in the environment is not {wanted}")
+    return int(text)

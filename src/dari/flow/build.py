@@ -11,7 +11,7 @@ from dari.flow.build_report import Built, build_report
 from dari.flow.lock import locked, wanted_platforms
 from dari.flow.parts import Base, Content, content
 from dari.flow.prove import prove
-from dari.flow.publish import publish
+from dari.flow.publish import publish, refuse_platforms
 from dari.flow.session import Session
 from dari.flow.sources import base_location, open_pinned
 from dari.image import MOST_LAYERS_THAT_DOCKER_RUNS, assemble, group, make_layers
@@ -45,6 +45,7 @@ def build(request: BuildRequest, session: Session) -> Report:
     project = read_project(request.folder)
     destination = _destination(request, project)
     wanted = wanted_platforms(project, request.platforms)
+    refuse_platforms(destination, wanted)
     outcome = locked(project, wanted, session, frozen=request.frozen)
     built = tuple(
         _built(project, outcome.lock, one, session) for one in outcome.lock.platforms if one.platform in wanted

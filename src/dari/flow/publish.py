@@ -10,6 +10,7 @@ from dari.image import write_archive, write_layout
 from dari.registry import PushReport
 from dari.values.digest import Digest
 from dari.values.image import Image
+from dari.values.platform import Platform
 from dari.values.reference import Archive, Layout, Location, Reference
 
 
@@ -33,10 +34,18 @@ def publish(images: Sequence[Image], to: Location, session: Session, *, complete
             sparse = not complete and any(layer.origin for image in images for layer in image.layers)
             return Publication(to, written.digest, sparse=sparse)
         case Archive():
-            if len(images) > 1:
-                raise UsageError("DARI-PLATFORM-ARCHIVE", f"writing {to}: {len(images)} platforms", hint="use oci:PATH")
             write_archive(to, images[0], session.progress)
             return Publication(to, images[0].config.digest)
+
+
+def refuse_platforms(to: Location, platforms: Sequence[Platform]) -> None:
+    """Raise `UsageError` (DARI-PLATFORM-ARCHIVE) where the destination can't hold so many platforms."""
+    if isinstance(to, Archive) and len(set(platforms)) > 1:
+        raise UsageError(
+            "DARI-PLATFORM-ARCHIVE",
+            f"writing {to}: an archive holds one platform, not {len(set(platforms))}",
+            hint="build one an archive, or all of them to oci:PATH",
+        )
 
 
 def _to_registry(images: Sequence[Image], to: Reference, session: Session) -> Publication:

@@ -74,7 +74,7 @@ def open_pinned(location: Location, platform: Platform, session: Session) -> Ima
     try:
         return open_image(location, platform, session)
     except UsageError as error:
-        if not isinstance(location, Reference) or location.digest is None:
+        if not isinstance(location, Reference) or location.digest is None or error.id != "DARI-REGISTRY-TAG":
             raise
         raise OutsideError(
             "DARI-BASE-GONE",
