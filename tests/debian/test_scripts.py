@@ -163,7 +163,7 @@ def test_a_refusal_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match="frobnicate") as caught:
         configured(tmp_path, "frobnicate")
     assert caught.value.findings
-    assert "--engine" in caught.value.hint
+    assert "container engine" in caught.value.hint
 
 
 def test_what_the_base_excludes_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dari.values.finding import Finding, Severity
 
 Chosen = Mapping[str, Candidate]
 _WAYS_OUT = (
-    "dari build --engine docker (or podman, buildah): apt itself installs it",
+    "build the image with a container engine, where apt itself installs it",
     "a newer tag of the base",
     "leave the package out of `apt`",
 )

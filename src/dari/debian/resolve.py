@@ -114,7 +114,7 @@ def _named(universe: Universe, request: _Request) -> Candidate | None:
             raise ConflictError(
                 "DARI-APT-UPGRADE",
                 f"installing {request.text}: the base has {present.name} {present.version}",
-                hint="leave the version out, use another base, or `dari build --engine`",
+                hint="leave the version out, use another base, or build with a container engine",
             )
         return None
     candidates = universe.named(request.name) or _only_provider(universe, request)

@@ -108,7 +108,7 @@ def plans(parts: Content, room: int) -> tuple[LayerPlan, ...]:
     debian = (*parts.root, *parts.debs)
     system = (
         *([LayerPlan("debian packages", debian)] if debian else []),
-        *(LayerPlan(part.name, (part,)) for part in parts.replaced),
+        *(LayerPlan(part.name, (part,)) for part in (*parts.records, *parts.replaced)),
     )
     files = tuple(LayerPlan(part.name, (part,)) for part in parts.files)
     wheels = group(parts.wheels, target=LAYER_TARGET, most=room - len(system) - len(files))

@@ -69,10 +69,13 @@ def refuse_scripts(debs: tuple[LockedDeb, ...], inventory: Inventory, session: S
 
 def package_parts(
     debs: tuple[LockedDeb, ...], inventory: Inventory | None, platform: Platform, session: Session
-) -> tuple[Part, ...]:
-    """Return the packages' files and dpkg's records of them; `inventory` is None for scratch."""
+) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Return the packages' files, and what goes into a layer above them; `inventory` is None for scratch.
+
+    Above: dpkg's records and what the scripts would have made or changed, among it files of the packages themselves.
+    """
     if not debs:
-        return ()
+        return (), ()
     paths = deb_files(debs, session)
     links = inventory.directory_links if inventory else root_links(platform)
     records = status_part(
@@ -87,4 +90,4 @@ def package_parts(
         _mended(deb_part(path, deb, platform=platform, links=links), (deb,), session)
         for path, deb in zip(paths, debs, strict=True)
     )
-    return (*files, _mended(records, debs, session))
+    return tuple(files), (_mended(records, debs, session),)

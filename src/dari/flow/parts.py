@@ -28,6 +28,7 @@ class Content:
 
     root: tuple[Part, ...]
     debs: tuple[Part, ...]
+    records: tuple[Part, ...]  # what configuring the Debian packages makes and changes
     replaced: tuple[Part, ...]  # whiteouts of base distributions that `allow` replaces
     wheels: tuple[Part, ...]
     files: tuple[Part, ...]
@@ -36,7 +37,7 @@ class Content:
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts, lowest first."""
-        return (*self.root, *self.debs, *self.replaced, *self.wheels, *self.files)
+        return (*self.root, *self.debs, *self.records, *self.replaced, *self.wheels, *self.files)
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ class Base:
 def content(project: Project, lock: PlatformLock, base: Base, session: Session) -> Content:
     """Fetch what the lock names (from the cache, where it is there) and describe it as parts."""
     wheels = _wheels(project, lock, session)
+    debs, records = package_parts(lock.debs, base.inventory if lock.debs else None, lock.platform, session)
     causes = {part.name: ", ".join(wheel.required_by) for part, wheel in zip(wheels, lock.wheels, strict=True)}
     return Content(
         root=(root_part(lock.platform),) if base.image is None else (),
-        debs=package_parts(lock.debs, base.inventory if lock.debs else None, lock.platform, session),
+        debs=debs,
+        records=records,
         replaced=_replaced(project, lock, base),
         wheels=wheels,
         files=project_parts(project, session.store),

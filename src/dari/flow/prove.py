@@ -46,7 +46,7 @@ def prove(project: Project, content: Content, base: Base, session: Session) -> t
 
 def _key(project: Project, content: Content, base: Base) -> str:
     running = hashlib.sha256(f"{base.image.digest if base.image else ''} {project.lock.allow}".encode())
-    for part in (*content.root, *content.debs, *content.replaced, *content.wheels):
+    for part in (*content.root, *content.debs, *content.records, *content.replaced, *content.wheels):
         running.update(part.key.encode() + b"\0")
     for part in content.files:
         for entry in part.entries():

@@ -56,6 +56,12 @@ def _inventory(
 def _debs(project: Project, inventory: Inventory, platform: Platform, session: Session) -> tuple[LockedDeb, ...]:
     if not project.apt:
         return ()
+    if project.base != SCRATCH and not inventory.packages:
+        raise UsageError(
+            "DARI-BASE-NO-DPKG",
+            f"locking `apt` for {project.base}: it has no record of Debian packages",
+            hint="leave `apt` out, or choose a Debian or Ubuntu base",
+        )
     debs = resolve_debs(
         project.apt,
         sources=project.apt_sources or inventory.apt_sources,

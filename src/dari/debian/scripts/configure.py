@@ -32,7 +32,7 @@ from dari.values.inventory import DebianPackage
 _SHELLS: Final = re.compile(r"#! ?(?:/usr)?/bin/(?:sh|dash|bash)\b")
 _SHADOW_FILES: Final = frozenset({"etc/shadow", "etc/gshadow"})
 _SHADOW_GROUP: Final = 42  # base-passwd's group.master
-WAYS_OUT: Final = ("dari build --engine docker (or podman, buildah): apt itself installs it", "leave it out of `apt`")
+WAYS_OUT: Final = ("build the image with a container engine, where apt itself installs it", "leave it out of `apt`")
 # What a script of each kind is called with on a first installation (Policy 6.5).
 # debconf runs `config` before postinst.
 _STEPS: Final = (("preinst", ("install",)), ("config", ("configure", "")), ("postinst", ("configure", "")))
