@@ -64,7 +64,8 @@ def locked(
     if present and kept and kept.keys() >= set(wanted) and not upgrade:
         return Locked(present, held_back(present))
     if frozen:
-        state = "lacks a platform" if kept else "belongs to other inputs" if present else "is missing"
+        lacking = ", ".join(str(one) for one in wanted if one not in kept)
+        state = f"lacks {lacking}" if kept else "belongs to other inputs" if present else "is missing"
         raise UsageError("DARI-LOCK-STALE", f"{path} {state}", hint="run `dari lock`, review the change, commit it")
     base = _base(project, None if upgrade else present, session)
     covered = {one.platform for one in present.platforms} if present else set()
