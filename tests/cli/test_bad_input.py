@@ -107,8 +107,8 @@ def test_locked_forbids_a_lock_that_is_missing_or_stale(dari: Dari, tmp_path: Pa
     ("harm", "says"),
     [
         (lambda text: text[: len(text) // 2], "dari.lock"),
-        (lambda text: "\0\1\2 not toml", "not TOML"),
-        (lambda text: "", "version"),
+        (lambda _: "\0\1\2 not toml", "not TOML"),
+        (lambda _: "", "version"),
         (lambda text: text.replace("version = 1\n", "version = 99\n", 1), "version 99"),
         (lambda text: re.sub(r'digest = "sha256:[0-9a-f]+"', 'digest = "sha256:12"', text), "digest"),
         (lambda text: re.sub(r'filename = "', 'filename = "../', text), "filename"),

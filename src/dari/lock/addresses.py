@@ -8,11 +8,17 @@ from urllib.parse import quote, unquote, urlsplit
 from dari.values.lock import LockedWheel
 
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_PERHAPS_CREDENTIALS: Final = re.compile(r"(?<=://)[^@\s]+@")  # a password with a slash that wasn't quoted
 
 
 def without_credentials(text: str) -> str:
     """Return a text with the user and password of every address in it left out."""
     return _CREDENTIALS.sub("", text)
+
+
+def without_secrets(text: str) -> str:
+    """Return a message without what may be a user and password in an address, well-formed or not."""
+    return _PERHAPS_CREDENTIALS.sub("", text)
 
 
 def relative_address(url: str, folder: Path) -> str:

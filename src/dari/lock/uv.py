@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dari.errors import ConflictError, DariError, OutsideError, UsageError
-from dari.lock.addresses import without_credentials
+from dari.lock.addresses import without_secrets
 from dari.lock.guard import REFUSAL, guarded
 from dari.lock.refusal import refusal
 from dari.system import Completed, run
@@ -76,7 +76,7 @@ def run_uv(
     completed = run(argv, environment=settings, directory=uv.directory, timeout=DEADLINE)
     if not completed.status:
         return completed
-    text = without_credentials(completed.stderr).strip()
+    text = without_secrets(completed.stderr).strip()
     if "No solution found" in text and "network was disabled" not in text and not _UNKNOWN.search(text):
         return Unsatisfiable(text)
     raise _failure(completed.status, text)

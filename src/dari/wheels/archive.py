@@ -44,7 +44,7 @@ class WheelArchive:
 
     def open(self, name: str) -> BinaryIO:
         """Open a member's verified content (see `content.open_member`)."""
-        return open_member(self.path, self.members[name], self.expected.get(name))
+        return open_member(self.path, self.members[name], self.expected.get(name), self.filename)
 
     def text(self, name: str) -> str:
         """Return a file of .dist-info, or an empty text where there is none."""
@@ -70,7 +70,7 @@ def open_archive(path: Path, filename: str) -> WheelArchive:
             f"{filename[:300]!r} is not a wheel's file name",
             hint="NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl",
         ) from error
-    members = _files(read_directory(path), filename)
+    members = _files(read_directory(path, filename), filename)
     tops = {top for top, slash, _ in (member.partition("/") for member in members) if slash}
     dist_info = _only(tops, ".dist-info", name, filename)
     if not dist_info:
@@ -176,7 +176,7 @@ def _text(
     limit = _LONGEST_TEXT.get(name.rpartition("/")[2], _LARGEST_SIGNATURE)
     if member.size > limit:
         raise IntegrityError("DARI-WHEEL-BOMB", f"reading {wheel!r}: {name!r} has {member.size} bytes, {limit} at most")
-    with open_member(path, member, expected.get(name)) as stream:
+    with open_member(path, member, expected.get(name), wheel) as stream:
         content = stream.read()
     try:
         return content.decode()

@@ -29,21 +29,21 @@ class Expected:
     digest: bytes
 
 
-def open_member(path: Path, member: Member, expected: Expected | None) -> BinaryIO:
+def open_member(path: Path, member: Member, expected: Expected | None, wheel: str) -> BinaryIO:
     """Open a member's content, with a file handle of its own: any number may be open, in any threads.
 
-    Memory: half a mebibyte and what the reader asks for. CRC, size and RECORD's hash are checked
-    when the last byte is read, before it is handed out; raises `IntegrityError` (DARI-WHEEL-RECORD, DARI-WHEEL-ZIP,
+    `wheel` is its name in messages. Memory: half a mebibyte and what the reader asks for. CRC, size and RECORD's
+    hash are checked when the last byte is read, before it is handed out; raises `IntegrityError` (DARI-WHEEL-RECORD, DARI-WHEEL-ZIP,
     DARI-WHEEL-BOMB) then, or `OutsideError` (DARI-WHEEL-MISSING) here.
     """
     try:
         stream = path.open("rb", buffering=0)
     except OSError as error:
         raise OutsideError(
-            "DARI-WHEEL-MISSING", f"opening the wheel {path.name!r}: {error.strerror}", hint="run the command again"
+            "DARI-WHEEL-MISSING", f"opening the wheel {wheel!r}: {error.strerror}", hint="run the command again"
         ) from error
     try:
-        return io.BufferedReader(_Content(stream, path.name, member, expected), _BUFFER)
+        return io.BufferedReader(_Content(stream, wheel, member, expected), _BUFFER)
     except BaseException:
         stream.close()
         raise

@@ -52,8 +52,8 @@ class Member:
     limit: int
 
 
-def read_directory(path: Path) -> tuple[Member, ...]:
-    """Return the members in the order of their bytes. Reads the directory only.
+def read_directory(path: Path, wheel: str) -> tuple[Member, ...]:
+    """Return the members in the order of their bytes. Reads the directory only; `wheel` is its name in messages.
 
     Raises `OutsideError` (DARI-WHEEL-MISSING) and `IntegrityError`: DARI-WHEEL-ZIP where it isn't a zip file dari
     reads, DARI-WHEEL-ENCRYPTED, DARI-WHEEL-BOMB where it claims far more than such a file can honestly hold, or where
@@ -62,10 +62,10 @@ def read_directory(path: Path) -> tuple[Member, ...]:
     try:
         with path.open("rb") as stream:
             length = os.fstat(stream.fileno()).st_size
-            return _members(stream, length, path.name)
+            return _members(stream, length, wheel)
     except OSError as error:
         raise OutsideError(
-            "DARI-WHEEL-MISSING", f"opening the wheel {path.name!r}: {error.strerror}", hint="run the command again"
+            "DARI-WHEEL-MISSING", f"opening the wheel {wheel!r}: {error.strerror}", hint="run the command again"
         ) from error
 
 

@@ -56,7 +56,7 @@ def wheel_part(path: Path, *, filename: str, digest: Digest, target: PythonTarge
         "scheme": [getattr(target.scheme, name) for name in ("purelib", "platlib", "scripts", "data", "headers")],
     }
     key = f"wheel:{digest}:{Digest.of(json.dumps(layout).encode()).hex}"
-    size = sum(member.size for member in read_directory(path))
+    size = sum(member.size for member in read_directory(path, filename))
 
     def entries() -> tuple[Entry, ...]:
         return _entries(open_archive(path, filename), target, requested=requested)
