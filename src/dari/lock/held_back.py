@@ -10,6 +10,7 @@ from dari.lock.files import Release
 from dari.lock.given import BasePython
 from dari.lock.graph import applies, parsed_lines
 from dari.lock.metadata import requirements_of
+from dari.lock.unwritten import unwritten
 from dari.lock.workbench import Workbench
 from dari.values.lock import HeldBack
 
@@ -36,13 +37,15 @@ def causes(
     requirements further on. Metadata is read only along those ways.
     """
     files = {release.name: release.wheel for release in candidates if release.wheel}
+    versions = {release.name: release.version for release in candidates}
     requires: dict[str, tuple[str, ...]] = {}
     found: dict[str, str] = {}
     for name in newer:
         waiting, seen = deque([name]), {name}
         while waiting and name not in found:
             batch = {each: files[each] for each in waiting if each in files and each not in requires}
-            requires.update(requirements_of(batch, bench))
+            for each, lines in requirements_of(batch, bench).items():
+                requires[each] = (*lines, *unwritten(each, versions[each]))
             following: deque[str] = deque()
             for each in waiting:
                 for requirement in parsed_lines(requires.get(each, ())):

@@ -21,6 +21,7 @@ from dari.lock.plan import Delta, delta_on, releases
 from dari.lock.refusal import refusal
 from dari.lock.requirements import Requested, read_requirements
 from dari.lock.sdist import built, refused, sdist_from
+from dari.lock.unwritten import kept_older, left_unmet, unmet
 from dari.lock.uv import Uv
 from dari.lock.workbench import Workbench
 from dari.values.finding import Finding, Severity
@@ -61,6 +62,7 @@ def _resolved(case: Case) -> PythonResolution:
     except ConflictError as error:
         raise_with_reason(case, error)
         raise
+    delta = _as_it_runs(case, delta)
     chosen = releases(delta.versions, case.requested, case.target, case.uv)
     known = {release.name: release.wheel for release in chosen if release.wheel}
     graph = _graph(case, known)
@@ -80,6 +82,20 @@ def _resolved(case: Case) -> PythonResolution:
         held,
         (*delta.findings, *broken_consumers(case.base, delta.versions, environment(case.target)), *held_notes),
     )
+
+
+def _as_it_runs(case: Case, delta: Delta) -> Delta:
+    """Go back to older versions of what needs more than its metadata says, where the requirements leave any."""
+    found = unmet(delta.versions, case.base)
+    if not found:
+        return delta
+    lines = (*case.base.constraints, *(each.constraint for each in found))
+    try:
+        older = delta_on(replace(case.base, constraints=lines), case.requested, case.target, case.uv)
+    except ConflictError:
+        return replace(delta, findings=(*delta.findings, *(left_unmet(each, case.base) for each in found)))
+    notes = (kept_older(each, older.versions.get(each.need.name, "")) for each in found)
+    return replace(older, findings=(*older.findings, *notes))
 
 
 def _wanted(requested: Requested, rules: LockRules, values: Mapping[str, str]) -> tuple[Requested, tuple[Finding, ...]]:
