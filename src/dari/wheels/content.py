@@ -33,8 +33,8 @@ def open_member(path: Path, member: Member, expected: Expected | None, wheel: st
     """Open a member's content, with a file handle of its own: any number may be open, in any threads.
 
     `wheel` is its name in messages. Memory: half a mebibyte and what the reader asks for. CRC, size and RECORD's
-    hash are checked when the last byte is read, before it is handed out; raises `IntegrityError` (DARI-WHEEL-RECORD, DARI-WHEEL-ZIP,
-    DARI-WHEEL-BOMB) then, or `OutsideError` (DARI-WHEEL-MISSING) here.
+    hash are checked when the last byte is read, before it is handed out; raises `IntegrityError` (DARI-WHEEL-RECORD,
+    DARI-WHEEL-ZIP, DARI-WHEEL-BOMB) then, or `OutsideError` (DARI-WHEEL-MISSING) here.
     """
     try:
         stream = path.open("rb", buffering=0)
