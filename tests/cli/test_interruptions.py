@@ -127,6 +127,41 @@ def _slowly(handler: Handler) -> None:
     forward(handler)
 
 
+def test_a_signal_does_not_wait_for_a_slow_download(folder: Path, tmp_path: Path) -> None:
+    """Ctrl-C while a wheel trickles in: at once, with 130; the next run is right."""
+    dari, name = Dari(tmp_path / "cache"), "demo-1.0-py3-none-any.whl"
+    content = (folder / "wheels" / name).read_bytes()
+    with running_front() as front:
+        front.on("GET /", lambda handler: _trickled(handler, content), times=-1)
+        place = small_project(tmp_path / "p", small_base(tmp_path))
+        right = dari.json("build", place, "--to", f"oci:{tmp_path}/right")["digest"]
+        dari.ok("cache", "--clear")
+        lock = (place / "dari.lock").read_text(encoding="utf-8")
+        (place / "dari.lock").write_text(lock.replace("file:wheels/", f"http://{front.host}/"), encoding="utf-8")
+        with _started(dari, "build", place, "--locked", "--to", f"oci:{tmp_path}/out") as running:
+            _until(lambda: front.count("GET /"))
+            time.sleep(0.7)
+            running.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            _, err = running.communicate(timeout=30)
+        assert (running.returncode, time.monotonic() - began < 2) == (130, True), err
+        assert "[DARI-INTERRUPTED]" in err
+        (place / "dari.lock").write_text(lock, encoding="utf-8")
+        again = dari.json("build", place, "--locked", "--to", f"oci:{tmp_path}/out")
+    assert again["digest"] == right
+
+
+def _trickled(handler: Handler, content: bytes) -> None:
+    """Answer with `content`, fifty bytes at a time."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    for place in range(0, len(content), 50):
+        handler.wfile.write(content[place : place + 50])
+        handler.wfile.flush()
+        time.sleep(0.5)
+
+
 def test_four_builds_at_once_in_one_cache_and_one_layout(folder: Path, tmp_path: Path) -> None:
     """Neither waits for another's mistakes: all end well with one digest, under their own tags, and all are valid."""
     dari, out = Dari(tmp_path / "cache"), f"oci:{tmp_path}/out"

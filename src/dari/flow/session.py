@@ -1,11 +1,12 @@
 """What one run shares: settings, the cache, the registry client, downloads; made when first used."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from dari.system import Store
@@ -57,13 +58,41 @@ class Session:
         return Workbench(self.downloads, self.store, self.settings.cache / "work", self.settings.offline)
 
     def together(self, fetch: Callable[[T], Path], wanted: Sequence[T]) -> tuple[Path, ...]:
-        """Fetch several files at once; the first error ends the others."""
-        with ThreadPoolExecutor(self.settings.uploads) as pool:
+        """Fetch several files at once; the first error, or Ctrl-C, ends the others.
+
+        The threads are daemons: nobody who interrupts waits for the rest of a gigabyte. What has arrived of it stays.
+        """
+        waiting: SimpleQueue[tuple[int, T]] = SimpleQueue()
+        outcomes: SimpleQueue[tuple[int, Path] | BaseException] = SimpleQueue()
+        for pair in enumerate(wanted):
+            waiting.put(pair)
+
+        def work() -> None:
             try:
-                return tuple(pool.map(fetch, wanted))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+                while True:
+                    number, one = waiting.get_nowait()
+                    outcomes.put((number, fetch(one)))
+            except Empty:
+                return
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+                outcomes.put(error)
+
+        for _ in range(min(self.settings.uploads, len(wanted))):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            return tuple(path for _, path in sorted(_outcome(outcomes) for _ in wanted))
+        except BaseException:
+            with contextlib.suppress(Empty):
+                while True:
+                    waiting.get_nowait()
+            raise
+
+
+def _outcome(outcomes: "SimpleQueue[tuple[int, Path] | BaseException]") -> tuple[int, Path]:
+    outcome = outcomes.get()
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 @contextlib.contextmanager
