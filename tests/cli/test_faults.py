@@ -60,6 +60,18 @@ def test_a_damaged_cache_is_mended(
     assert dari.json("validate", f"oci:{tmp_path}/second")["valid"]
 
 
+def test_one_wrong_digit_in_a_layers_record_is_found(dari: Dari, folder: Path, tmp_path: Path) -> None:
+    """A record that is still well-formed but says another diffID would make an image that no engine takes."""
+    before = dari.json("build", folder, "--to", f"oci:{tmp_path}/first")
+    for path in dari.cache.glob("records/layer/*"):
+        text = path.read_text(encoding="utf-8")
+        place = text.index('"diff_id":"sha256:') + len('"diff_id":"sha256:')
+        path.write_text(f"{text[:place]}{'1' if text[place] == '0' else '0'}{text[place + 1 :]}", encoding="utf-8")
+    after = dari.json("build", folder, "--to", f"oci:{tmp_path}/second")
+    assert after["digest"] == before["digest"]
+    assert dari.json("validate", f"oci:{tmp_path}/second")["valid"]
+
+
 @pytest.mark.parametrize("harm", [_cut, _rotten], ids=["cut", "rotten"])
 def test_a_rotten_wheel_is_fetched_again_when_its_layer_is_made(
     dari: Dari, folder: Path, tmp_path: Path, harm: Callable[[Path], None]

@@ -8,7 +8,7 @@ from dari.flow.inventories import inventory_of
 from dari.flow.packages import refuse_scripts
 from dari.flow.session import Session
 from dari.flow.sources import open_pinned
-from dari.flow.wheels import wheel_files
+from dari.flow.wheels import sound_wheel, wheel_files
 from dari.lock import resolve
 from dari.proof import check_binaries
 from dari.survey import host_apt_sources
@@ -96,10 +96,10 @@ def _binary_findings(
     """Look into the wheels: what links against the base's GPU libraries must fit them."""
     if not inventory.libraries:
         return ()
-    paths = wheel_files(project, resolution.wheels, session)
+    wheel_files(project, resolution.wheels, session)
     contents = tuple(
-        inspect_wheel(path, filename=wheel.filename, target=target)
-        for path, wheel in zip(paths, resolution.wheels, strict=True)
+        inspect_wheel(sound_wheel(project, wheel, session), filename=wheel.filename, target=target)
+        for wheel in resolution.wheels
     )
     findings = tuple(
         finding
