@@ -14,7 +14,7 @@ import pytest
 from tests.registry.front import Handler, forward, running_front
 from tests.support.program import DARI, Dari
 from tests.support.registry import RunningRegistry
-from tests.support.small_base import small_base
+from tests.support.small_base import push_small_base, small_base
 from tests.support.small_project import small_project
 
 pytestmark = pytest.mark.system
@@ -149,6 +149,20 @@ def test_a_signal_does_not_wait_for_a_slow_download(folder: Path, tmp_path: Path
         (place / "dari.lock").write_text(lock, encoding="utf-8")
         again = dari.json("build", place, "--locked", "--to", f"oci:{tmp_path}/out")
     assert again["digest"] == right
+
+
+def test_a_signal_does_not_wait_for_a_registry_that_hangs(registry: RunningRegistry, tmp_path: Path) -> None:
+    """Ctrl-C while a base's layer doesn't come: told and left within seconds."""
+    base = push_small_base(tmp_path, f"{registry.host}/hangs/base:1")
+    with running_front(registry.host) as front:
+        front.on("GET .*/blobs/", lambda _: time.sleep(9), times=-1)
+        with _started(Dari(tmp_path / "cache"), "bases", "scan", base.replace(registry.host, front.host)) as running:
+            _until(lambda: front.count("GET .*/blobs/"))
+            running.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            _, err = running.communicate(timeout=30)
+    assert (running.returncode, time.monotonic() - began < 7) == (130, True), err
+    assert "[DARI-INTERRUPTED]" in err
 
 
 def _trickled(handler: Handler, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """The front door: finds the command, runs it, turns every ending into an exit code."""
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -8,8 +9,9 @@ from typing import Final, NoReturn
 
 import click
 
-from dari.cli.endings import Terminated, ending
+from dari.cli.endings import SIGNALLED, Terminated, ending
 
+_GRACE_SECONDS: Final = 4.0
 # Command → (module, one line of help). The module is loaded only when its command is run or asked for help.
 COMMANDS: Final = {
     "bases": ("bases", "What is inside a base image: scan it once, keep the inventory."),
@@ -81,16 +83,25 @@ def dari(context: click.Context, *, quiet: bool, offline: bool, insecure_registr
 
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    """End the run as an error would, clean-ups included; leave without them where a dead connection holds them up."""
+    import threading  # noqa: PLC0415 - only where a run is interrupted
+
+    patience = threading.Timer(_GRACE_SECONDS, lambda: os._exit(ending(Terminated(number))))
+    patience.daemon = True
+    patience.start()
     raise Terminated(number)
 
 
 def run() -> NoReturn:
     """Run the command line and exit."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP is to be ignored
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, SIGHUP is to be ignored
             signal.signal(number, _terminate)
     try:
         code = dari.main(prog_name="dari", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place where every ending becomes an exit code
-        sys.exit(ending(error))
+        code = ending(error)
+        if code > SIGNALLED:
+            os._exit(code)  # not waiting for threads that nobody needs any more
+        sys.exit(code)
     sys.exit(code if isinstance(code, int) else 0)
