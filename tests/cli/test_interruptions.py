@@ -155,9 +155,10 @@ def test_a_signal_does_not_wait_for_a_registry_that_hangs(registry: RunningRegis
     """Ctrl-C while a base's layer doesn't come: told and left within seconds."""
     base = push_small_base(tmp_path, f"{registry.host}/hangs/base:1")
     with running_front(registry.host) as front:
+        front.on("GET .*/blobs/", forward)  # the config
         front.on("GET .*/blobs/", lambda _: time.sleep(9), times=-1)
         with _started(Dari(tmp_path / "cache"), "bases", "scan", base.replace(registry.host, front.host)) as running:
-            _until(lambda: front.count("GET .*/blobs/"))
+            _until(lambda: front.count("GET .*/blobs/") > 1)
             running.send_signal(signal.SIGINT)
             began = time.monotonic()
             _, err = running.communicate(timeout=30)
