@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from jsonschema import Draft4Validator
+
 from dari.image import MadeLayer, assemble, make_layers
 from dari.system import Store
 from dari.values.config import ConfigChange
@@ -107,6 +109,4 @@ def _registry() -> Any:
 
 def check_schema(document: bytes, schema: str) -> None:
     """Check JSON against one of the image-spec's own schemas, such as 'image-manifest-schema.json'."""
-    from jsonschema import Draft4Validator
-
     Draft4Validator({"$ref": schema}, registry=_registry()).validate(json.loads(document))

@@ -43,7 +43,8 @@ def ending(error: BaseException) -> int:  # noqa: PLR0911 - one way out for each
             return 0
         case ConflictError():
             write_findings(error.findings)
-            _tell(str(error), error.id, error.hint)
+            if str(error) not in {finding.message for finding in error.findings}:  # one clash is told once
+                _tell(str(error), error.id, error.hint)
             return error.exit_code
         case DariError() | Malformed():
             _tell(str(error), error.id, error.hint)

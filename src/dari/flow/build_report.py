@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dari.flow.lock import Locked
+from dari.flow.lock_report import held_back
 from dari.flow.publish import Publication
 from dari.flow.push import push_document, push_rows
 from dari.image import MadeLayer
@@ -37,7 +38,8 @@ def build_report(built: tuple[Built, ...], published: Publication, outcome: Lock
         "push": push_document(published.pushed) if published.pushed else None,
     }
     headline = f"{published.location}  {published.digest}"
-    findings = (*outcome.findings, *(finding for one in built for finding in one.findings))
+    held = held_back(outcome.lock) if outcome.written else ()  # told when it is news; `dari lock` always tells
+    findings = (*outcome.findings, *held, *(finding for one in built for finding in one.findings))
     return Report("build", headline, document, (*sections, *pushed), findings, _next_steps(published))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from dari.errors import UsageError
-from dari.flow.lock_report import held_back, lock_report
+from dari.flow.lock_report import lock_report
 from dari.flow.resolving import resolve_platform
 from dari.flow.session import Session
 from dari.flow.sources import base_location, pin
@@ -25,10 +25,10 @@ FILE_NAME: Final = "dari.lock"
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A lock, and what there is to say of it: warnings and notes."""
+    """A lock, and what resolving it found (warnings and notes): nothing where it was up to date."""
 
     lock: Lock
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
     written: bool = False
 
 
@@ -62,7 +62,7 @@ def locked(
     present = read_lock(path.read_bytes(), str(path)) if path.exists() else None
     kept = {one.platform: one for one in present.platforms} if present and present.inputs == inputs else {}
     if present and kept and kept.keys() >= set(wanted) and not upgrade:
-        return Locked(present, held_back(present))
+        return Locked(present)
     if frozen:
         lacking = ", ".join(str(one) for one in wanted if one not in kept)
         state = f"lacks {lacking}" if kept else "belongs to other inputs" if present else "is missing"
@@ -76,7 +76,7 @@ def locked(
     result = Lock(inputs, _name(project, base), tuple(one for one, _ in resolved.values()))
     write_atomically(path, write_lock(result))
     findings = tuple(finding for _, found in resolved.values() for finding in found)
-    return Locked(result, (*findings, *held_back(result)), written=True)
+    return Locked(result, findings, written=True)
 
 
 def _base(project: Project, present: Lock | None, session: Session) -> Location | None:

@@ -18,7 +18,7 @@ def lock_report(path: Path, lock: Lock, *, written: bool, findings: tuple[Findin
         "platforms": [_document(one) for one in lock.platforms],
     }
     state = "written" if written else "up to date"
-    return Report("lock", f"{path}: {state}, on {lock.base}", document, sections, findings)
+    return Report("lock", f"{path}: {state}, on {lock.base}", document, sections, (*findings, *held_back(lock)))
 
 
 def held_back(lock: Lock) -> tuple[Finding, ...]:
@@ -31,7 +31,7 @@ def _held(one: HeldBack) -> Finding:
         "DARI-LOCK-HELD-BACK",
         Severity.WARNING,
         f"{one.name} {one.without_base} → {one.version}: {one.because}",
-        ways_out=(f'accept {one.version}, or let dari replace what holds it: allow = ["…"] in dari.toml',),
+        ways_out=(f"accept {one.version}, or name what holds it in `allow`, to have it replaced",),
     )
 
 

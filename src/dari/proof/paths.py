@@ -23,8 +23,8 @@ _PATH_FILE: Final = re.compile(r"[^/]+\.pth")
 # Set-up code of setuptools, and namespace packages of old: neither reorders sys.path.
 _HARMLESS_PATH_FILE: Final = re.compile(r"distutils-precedence\.pth|.+-nspkg\.pth")
 _WAYS_OUT: Final = (
-    'leave it out: `skip = ["NAME"]` in dari.toml',
-    'replace the base\'s on purpose: `allow = ["NAME"]` in dari.toml',
+    "leave it out: `skip` in dari.toml for a requirement, else take it off `apt` or `files`",
+    "replace the base's distribution on purpose: `allow` in dari.toml",
     "choose a base that has what you need",
 )
 
