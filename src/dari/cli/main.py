@@ -77,7 +77,8 @@ def dari(context: click.Context, *, quiet: bool, offline: bool, insecure_registr
       dari lock                                       what the base lacks, written to dari.lock
       dari build --to registry.example/team/app:v1    straight to a registry
 
-    Exit codes: 0 done, 1 findings, 2 wrong use, 3 something outside failed (try again), 70 a bug.
+    Exit codes: 0 done, 1 findings, 2 wrong use, 3 something outside failed (try again), 70 a bug,
+    130 interrupted.
     """  # noqa: D301 - \b is click's mark for "keep these lines"
     context.obj = {"quiet": quiet, "offline": offline, "insecure": insecure_registry}
 
