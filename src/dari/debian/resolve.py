@@ -62,7 +62,7 @@ def resolve(
         raise UsageError(
             "DARI-APT-NO-SOURCE",
             "resolving Debian packages: no apt source is known",
-            hint="neither the base nor (for scratch) this machine has /etc/apt: name one under [[apt-sources]] in dari.toml",
+            hint="neither the base nor (for scratch) this machine names one: add [[apt-sources]] to dari.toml",
         )
     universe = Universe(_indices(sources, platform, fetcher, store), installed, platform.debian)
     named = tuple((request, _named(universe, request)) for request in wanted)
