@@ -225,7 +225,7 @@ def test_what_cant_be_read_is_said(write: Write, tmp_path: Path) -> None:
     folder = write({"x/shut/a": "", "x/secret.txt": "", "dari.toml": _toml(files=["x/"])})
     (folder / "x/secret.txt").chmod(0)
     (folder / "x/shut").chmod(0)
-    for path in (tmp_path, *tmp_path.parents[:2]):
+    for path in (tmp_path, *(one for one in tmp_path.parents if one.name.startswith(("pytest-", "popen-")))):
         path.chmod(0o777)
     try:
         with as_nobody():

@@ -32,7 +32,11 @@ _UNREACHABLE: Final = re.compile(
     re.IGNORECASE,
 )
 _REFUSED: Final = re.compile(r"Failed to (?:download and )?build `([^`]+)`")
-_UNKNOWN: Final = re.compile(r"ecause (\S+) was not found in the (?:package registry|provided package locations)")
+# uv breaks its lines at the terminal's width, anywhere between two words.
+_UNKNOWN: Final = re.compile(
+    r"ecause (\S+) was not found in the (?:package registry|provided package locations)".replace(" ", r"[\s│]+")
+)
+_OFFLINE: Final = re.compile(r"network[\s│]+was[\s│]+disabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def run_uv(
     if not completed.status:
         return completed
     text = without_secrets(completed.stderr).strip()
-    if "No solution found" in text and "network was disabled" not in text and not _UNKNOWN.search(text):
+    if "No solution found" in text and not _OFFLINE.search(text) and not _UNKNOWN.search(text):
         return Unsatisfiable(text)
     raise _failure(completed.status, text)
 
@@ -98,7 +102,7 @@ def target_arguments(target: PythonTarget) -> tuple[str, ...]:
 def _failure(status: int, text: str) -> DariError:
     if REFUSAL in text:
         return _refused_build(text)
-    if "network was disabled" in text:
+    if _OFFLINE.search(text):
         return OutsideError(
             "DARI-LOCK-OFFLINE",
             f"resolving without the network: {_last_reason(text)}",
