@@ -189,3 +189,19 @@ def test_a_project_file_may_not_shadow_torch(warm: Dari, base: str, registry: Ru
     assert "DARI-PROOF-REPLACES" in ran.err
     assert "torch" in ran.err
     assert warm("inspect", f"{registry.host}/bad/app:v1").code in {2, 3}
+
+
+def test_a_deliberate_replacement_leaves_one_version(
+    warm: Dari, base: str, registry: RunningRegistry, engine: Podman, tmp_path: Path
+) -> None:
+    """`allow = ["numpy"]`: the new numpy is there alone, the base's is gone with its metadata, torch is as it was."""
+    folder = project(
+        tmp_path / "p", toml(base, 'allow = ["numpy"]\n'), {"requirements.txt": "numpy==2.1.3\n", "train.py": ""}
+    )
+    warm.ok("build", folder, "--to", f"{registry.host}/replaced/app:v1")
+    script = (
+        "import importlib.metadata as m, numpy, torch;"
+        "print(numpy.__version__, [d.version for d in m.distributions() if d.name == 'numpy'], torch.__version__)"
+    )
+    said = engine.run(f"{registry.host}/replaced/app:v1", "python3", "-c", script)
+    assert "2.1.3 ['2.1.3'] 2.6.0a0+df5bbc09d1.nv24.12" in said
