@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dari.image import validate, write_layout
+from dari.image import read_layout, validate, write_layout
 from dari.system import Store
 from dari.values import media
 from dari.values.digest import Digest
@@ -69,7 +69,9 @@ def test_any_flipped_byte_or_cut_of_a_blob_is_found(sound: Path, data: st.DataOb
 
 def test_everything_is_told_at_once(copy: Layout) -> None:
     """A missing blob, a damaged one and an unreferenced liar are all in one answer."""
-    first, second, *_ = blobs(copy)
+    # Layers, and not just any blobs: without its manifest nobody knows that a layer is missing.
+    folder = copy.path / "blobs" / "sha256"
+    first, second, *_ = (folder / layer.descriptor.digest.hex for layer in read_layout(copy).layers)
     first.unlink()
     second.chmod(0o644)
     second.write_bytes(b"{}")

@@ -55,7 +55,8 @@ def podman(folder: Path, registry_host: str) -> Iterator[Podman]:
     (folder / "containers.conf").write_text(
         '[containers]\nnetns="host"\nipcns="host"\nutsns="host"\ncgroupns="host"\nlog_driver="k8s-file"\n'
         f'default_ulimits=["nofile={files}:{files}","nproc={tasks}:{tasks}"]\n'
-        '[engine]\nruntime="runc"\ncgroup_manager="cgroupfs"\nevents_logger="file"\n',
+        '[engine]\nruntime="runc"\ncgroup_manager="cgroupfs"\nevents_logger="file"\nlock_type="file"\n'
+        f'tmp_dir="{folder}/tmp"\n',  # else two engines share /run/libpod, and each waits for the other's containers
         encoding="utf-8",
     )
     (folder / "registries.conf").write_text(
