@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dari.errors import UsageError
-from dari.flow.push import index_of
+from dari.flow.push import send
 from dari.flow.session import Session
 from dari.image import write_archive, write_layout
 from dari.registry import PushReport
@@ -28,7 +28,8 @@ def publish(images: Sequence[Image], to: Location, session: Session, *, complete
     """Write images (one a platform) to their destination; several become an index."""
     match to:
         case Reference():
-            return _to_registry(images, to, session)
+            sent = send(tuple(images), to, session)
+            return Publication(to, sent.digest, sent)
         case Layout():
             written = write_layout(to, tuple(images), complete=complete, progress=session.progress)
             sparse = not complete and any(layer.origin for image in images for layer in image.layers)
@@ -46,11 +47,3 @@ def refuse_platforms(to: Location, platforms: Sequence[Platform]) -> None:
             f"writing {to}: an archive holds one platform, not {len(set(platforms))}",
             hint="build one an archive, or all of them to oci:PATH",
         )
-
-
-def _to_registry(images: Sequence[Image], to: Reference, session: Session) -> Publication:
-    if len(images) == 1:
-        sent = session.client.push(images[0], to)
-    else:
-        sent = session.client.push_index(index_of(images), tuple(images), to)
-    return Publication(to, sent.digest, sent)

@@ -16,11 +16,7 @@ from dari.values.report import Report, Section
 
 def push(source: Location, destination: Reference, session: Session) -> Report:
     """Send an image (all its platforms, from a layout) to a registry; only what is missing there."""
-    images = _images(source, session)
-    if len(images) > 1:
-        sent = session.client.push_index(index_of(images), images, destination)
-    else:
-        sent = session.client.push(images[0], destination)
+    sent = send(_images(source, session), destination, session)
     return Report("push", f"{destination}@{sent.digest}", push_document(sent), (Section("", push_rows(sent)),))
 
 
@@ -31,7 +27,14 @@ def _images(source: Location, session: Session) -> tuple[Image, ...]:
     return tuple(open_image(source, platform, session) for platform in offered)
 
 
-def index_of(images: Sequence[Image]) -> Index:
+def send(images: tuple[Image, ...], destination: Reference, session: Session) -> PushReport:
+    """Send one image, or several platforms' under one index."""
+    if len(images) == 1:
+        return session.client.push(images[0], destination)
+    return session.client.push_index(_index_of(images), images, destination)
+
+
+def _index_of(images: Sequence[Image]) -> Index:
     """Return the index of several platforms' images."""
     return Index.build(
         tuple(
